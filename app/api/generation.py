@@ -1,0 +1,90 @@
+"""Routes of generation jobs and generators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import ServicesDep
+from app.api.idempotency import Once
+from app.api.lists import ListQuery, list_body
+from app.services import events, generation
+from app.services.generation import BudgetRequest, GenerationRequest
+from generators.registry import GENERATORS
+
+router = APIRouter(prefix="/v1", tags=["generation"])
+
+
+class ResumeRequest(BaseModel):
+    """What a resumed job may change."""
+
+    model_config = ConfigDict(extra="forbid")
+    target: int | None = Field(None, ge=1)
+    budget: BudgetRequest | None = None
+
+
+@router.post("/generation/jobs")
+def create_job(body: GenerationRequest, services: ServicesDep, once: Once) -> Any:
+    """Start generating question-answer samples."""
+    return once(body, lambda: generation.create_job(services, body))
+
+
+@router.get("/generation/jobs")
+def list_jobs(services: ServicesDep, query: ListQuery) -> dict[str, Any]:
+    """List generation jobs."""
+    data, more = generation.list_jobs(services, query.after, query.limit, query.order)
+    return list_body(data, has_more=more)
+
+
+@router.get("/generation/jobs/{job_id}")
+def get_job(job_id: str, services: ServicesDep) -> dict[str, Any]:
+    """One job with its counts."""
+    return generation.get_job(services, job_id)
+
+
+@router.post("/generation/jobs/{job_id}/cancel")
+def cancel_job(job_id: str, services: ServicesDep) -> dict[str, Any]:
+    """Stop for good; what was accepted stays."""
+    return generation.stop_job(services, job_id, "cancel")
+
+
+@router.post("/generation/jobs/{job_id}/pause")
+def pause_job(job_id: str, services: ServicesDep) -> dict[str, Any]:
+    """Stop for now."""
+    return generation.stop_job(services, job_id, "pause")
+
+
+@router.post("/generation/jobs/{job_id}/resume")
+def resume_job(
+    job_id: str, services: ServicesDep, body: Annotated[ResumeRequest | None, Body()] = None
+) -> dict[str, Any]:
+    """Go on with a paused or incomplete job, with a new target or budget where given."""
+    wanted = body or ResumeRequest()
+    return generation.resume_job(services, job_id, wanted.target, wanted.budget)
+
+
+@router.get("/generation/jobs/{job_id}/events")
+def list_events(job_id: str, services: ServicesDep, query: ListQuery) -> dict[str, Any]:
+    """What the job said, newest first."""
+    generation.get_job(services, job_id)
+    data, more = events.list_events(services, job_id, "generation.job.event", query.after, query.limit)
+    return list_body(data, has_more=more)
+
+
+@router.get("/generators")
+def list_generators() -> dict[str, Any]:
+    """Each generator with what it makes and the schema of its parameters."""
+    data = [
+        {
+            "id": spec.name,
+            "object": "generator",
+            "description": spec.description,
+            "needs_model": spec.needs_model,
+            "needs_corpus": spec.needs_corpus,
+            "parameters": spec.params.model_json_schema(),
+        }
+        for spec in GENERATORS.values()
+    ]
+    return list_body(data, has_more=False)

@@ -1,0 +1,55 @@
+"""OpenAI's ``/v1/files``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import StreamingResponse
+
+from app.api.deps import ServicesDep
+from app.api.lists import list_body
+from app.services import files
+
+router = APIRouter(prefix="/v1", tags=["files"])
+BLOCK = 1 << 20
+
+
+@router.post("/files")
+def create_file(
+    services: ServicesDep, file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()]
+) -> dict[str, Any]:
+    """Upload a training file."""
+    blocks = iter(lambda: file.file.read(BLOCK), b"")
+    return files.create_file(services, file.filename or "training.jsonl", purpose, blocks)
+
+
+@router.get("/files")
+def list_files(
+    services: ServicesDep,
+    after: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+    order: Literal["asc", "desc"] = "desc",
+    purpose: Annotated[str | None, Query()] = None,
+) -> dict[str, Any]:
+    """List files."""
+    data, more = files.list_files(services, after, limit, order, purpose)
+    return list_body(data, has_more=more)
+
+
+@router.get("/files/{file_id}")
+def get_file(file_id: str, services: ServicesDep) -> dict[str, Any]:
+    """One file."""
+    return files.get_file(services, file_id)
+
+
+@router.get("/files/{file_id}/content", response_class=StreamingResponse)
+def get_content(file_id: str, services: ServicesDep) -> StreamingResponse:
+    """A file's bytes."""
+    return StreamingResponse(files.read_file_bytes(services, file_id), media_type="application/octet-stream")
+
+
+@router.delete("/files/{file_id}")
+def delete_file(file_id: str, services: ServicesDep) -> dict[str, Any]:
+    """Remove a file."""
+    return files.delete_file(services, file_id)

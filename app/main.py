@@ -1,0 +1,121 @@
+"""``create_app``: the application as a value, from opened services; ``serve`` runs it with a supervisor.
+
+Nothing happens at import. The command line calls ``serve``; tests build an application with ``create_app``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.api import corpora, datasets, generation, health, openai_chat, openai_files, openai_fine_tuning
+from app.api.errors import install_error_handlers
+from app.api.guard import LOOPBACK_HOSTS, Guard
+from app.jobs.supervisor import Supervisor
+from app.services.chat import ChatProcess
+from app.services.context import Services, open_services, worker_config
+from app.settings import Settings
+from corpora.errors import InvalidInputError, MalmoiError
+
+__all__ = ["KINDS_PATH", "create_app", "serve"]
+
+KINDS_PATH = "app.services.kinds:KINDS"
+_ROUTERS = (corpora, generation, datasets, openai_files, openai_fine_tuning, openai_chat, health)
+_ABOUT = "Korean documents in, curated instruction dataset out, model fine-tuned. Every error has OpenAI's shape."
+
+
+def create_app(services: Services, supervisor: Supervisor | None = None) -> FastAPI:
+    """The application on ``services``; a given supervisor starts and stops with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if supervisor is not None:
+            supervisor.start()
+        try:
+            yield
+        finally:
+            if supervisor is not None:
+                supervisor.stop()
+            app.state.chat.close()
+            services.store.dispose()
+
+    app = FastAPI(title="Malmoi", version="0.1.0", description=_ABOUT, lifespan=lifespan)
+    app.state.services = services
+    app.state.chat = ChatProcess()
+    install_error_handlers(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    settings = services.settings
+    app.add_middleware(
+        Guard,
+        keys=[key.get_secret_value() for key in settings.api_keys],
+        allowed_hosts=settings.allowed_hosts,
+        max_body=settings.max_upload_mb * 2**20,
+    )
+    return app
+
+
+class AddressError(MalmoiError):
+    """The service cannot listen on its address."""
+
+    code = "address_unavailable"
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """A listening socket, so that a taken port is one line and not a traceback."""
+    if settings.host not in LOOPBACK_HOSTS and not settings.api_keys:
+        raise InvalidInputError(
+            f"Refusing to listen on {settings.host} without API keys: anyone on the network could use this service. "
+            "Set MALMOI_API_KEYS, or listen on 127.0.0.1.",
+            param="host",
+            code="api_keys_required",
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as exc:
+        listener.close()
+        raise AddressError(
+            f"Cannot listen on {settings.host}:{settings.port}: {exc.strerror}. Choose another with --port, or stop "
+            "what runs there."
+        ) from exc
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says its address in one line once it answers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"malmoi: http://{shown}:{port}", flush=True)  # noqa: T201 -- the promised line
+
+
+def serve(settings: Settings) -> None:
+    """Serve until asked to stop.
+
+    Raises:
+        MalmoiError: the address, the keys or the data directory do not allow it.
+    """
+    listener = _bind(settings)
+    try:
+        services = open_services(settings)
+        supervisor = None
+        if settings.workers:
+            supervisor = Supervisor(services.store, worker_config(settings), KINDS_PATH, workers=settings.workers)
+            services = replace(services, wake=supervisor.wake)
+        app = create_app(services, supervisor)
+        config = uvicorn.Config(app, log_level=logging.WARNING, access_log=False)
+        _Server(config).run(sockets=[listener])
+    finally:
+        listener.close()

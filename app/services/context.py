@@ -1,0 +1,65 @@
+"""``Services``: what every service function is handed, opened once a process by ``open_services``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.settings import Settings
+from app.store.blobs import BlobStore
+from app.store.database import Store, open_store
+from app.store.jobs import JobStore
+
+__all__ = ["Services", "open_services", "worker_config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The opened store and what stands on it."""
+
+    settings: Settings  #: The settings of this process.
+    store: Store  #: The database.
+    blobs: BlobStore  #: Uploaded and produced bytes, by hash.
+    jobs: JobStore  #: The queue.
+    wake: Callable[[], None] = lambda: None  #: Tells the supervisor that there is work.
+
+    def folder(self, *parts: str) -> Path:
+        """A folder under the data directory, made when missing."""
+        path = self.settings.data_dir.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @staticmethod
+    def now() -> float:
+        """Unix seconds."""
+        return time.time()
+
+
+def open_services(settings: Settings, wake: Callable[[], None] | None = None) -> Services:
+    """Open (and migrate) the store that ``settings`` name.
+
+    Raises:
+        MalmoiError: the data directory cannot be written or lies on a network file system.
+    """
+    store = open_store(settings.database_url, settings.data_dir)
+    return Services(
+        settings=settings,
+        store=store,
+        blobs=BlobStore(settings.data_dir / "blobs"),
+        jobs=JobStore(store),
+        wake=wake or (lambda: None),
+    )
+
+
+def worker_config(settings: Settings) -> dict[str, Any]:
+    """What a worker process needs to open the same services; holds secrets, so it travels by environment only."""
+    values = settings.model_dump(mode="json", exclude={"api_keys", "model_api_key"})
+    values["data_dir"] = str(settings.data_dir.resolve())
+    if settings.models_dir is not None:
+        values["models_dir"] = str(settings.models_dir.resolve())
+    if settings.model_api_key is not None:
+        values["model_api_key"] = settings.model_api_key.get_secret_value()
+    return {"database_url": settings.database_url, "data_dir": values["data_dir"], "settings": values}

@@ -1,0 +1,263 @@
+"""Datasets and their samples: list, inspect, report as counts, export as JSONL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from app.services.context import Services
+from app.store.paging import page
+from app.store.queries import Session, count_by, find, latest, listed, remove
+from app.store.tables import DatasetRow, JobRow, ReplyRow, SampleRow
+from corpora.errors import ConflictError, InvalidInputError, NotFoundError
+from corpora.ids import new_id
+from corpora.messages import message_line
+
+__all__ = [
+    "SampleFilter",
+    "add_dataset",
+    "delete_dataset",
+    "export_file",
+    "export_lines",
+    "get_dataset",
+    "get_sample",
+    "list_datasets",
+    "list_samples",
+    "report",
+    "require_dataset",
+]
+
+#: Rows fetched at a time while streaming.
+BATCH = 500
+Split = Literal["train", "test", "all"]
+
+
+def add_dataset(session: Session, name: str, corpus_id: str | None, now: float) -> DatasetRow:
+    """A new empty dataset in the caller's transaction."""
+    row = DatasetRow(id=new_id("dataset"), name=name, corpus_id=corpus_id, version=0, created_at=now)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def require_dataset(session: Session, dataset_id: str) -> DatasetRow:
+    """The dataset, or a NotFoundError."""
+    row = find(session, DatasetRow, DatasetRow.id == dataset_id)
+    if row is None:
+        raise NotFoundError(
+            f"There is no dataset '{dataset_id}'; GET /v1/datasets lists them.",
+            param="dataset_id",
+            code="dataset_not_found",
+        )
+    return row
+
+
+def _counts(session: Session, dataset_id: str) -> dict[str, int]:
+    return dict(count_by(session, [SampleRow.status], SampleRow.dataset_id == dataset_id))
+
+
+def _jobs(session: Session, dataset_id: str) -> list[JobRow]:
+    """The generation jobs that wrote to a dataset. Their parameters are JSON, which portable SQL cannot search."""
+    jobs = listed(session, JobRow, JobRow.kind == "generate")
+    return [job for job in jobs if job.params.get("dataset_id") == dataset_id]
+
+
+def _dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
+    counts = _counts(session, row.id)
+    newest = latest(session, SampleRow, SampleRow.dataset_id == row.id)
+    versions = newest.provenance.get("versions", {}) if newest else {}
+    return {
+        "id": row.id,
+        "object": "dataset",
+        "created_at": int(row.created_at),
+        "name": row.name,
+        "corpus_id": row.corpus_id,
+        "version": row.version,
+        "sample_count": counts.get("accepted", 0),
+        "rejected_count": counts.get("rejected", 0),
+        "generation_jobs": [job.id for job in _jobs(session, row.id)],
+        "manifest": {"version": row.version, "versions": versions},
+    }
+
+
+def list_datasets(services: Services, after: str | None, limit: int, order: str) -> tuple[list[dict[str, Any]], bool]:
+    """A page of datasets."""
+    with services.store.read() as session:
+        rows, more = page(session, DatasetRow, filters=(), after=after, limit=limit, order=order)
+        return [_dataset_body(session, row) for row in rows], more
+
+
+def get_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
+    """One dataset."""
+    with services.store.read() as session:
+        return _dataset_body(session, require_dataset(session, dataset_id))
+
+
+def delete_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
+    """Remove a dataset with its samples and the replies they were made from.
+
+    Raises:
+        ConflictError: a job is writing to it.
+    """
+    with services.store.write() as session:
+        row = require_dataset(session, dataset_id)
+        jobs = _jobs(session, dataset_id)
+        busy = next((job.id for job in jobs if job.status in ("queued", "running")), None)
+        if busy is not None:
+            raise ConflictError(f"Job '{busy}' writes to '{dataset_id}'; cancel it first.", code="dataset_busy")
+        remove(session, SampleRow, SampleRow.dataset_id == dataset_id)
+        remove(session, ReplyRow, ReplyRow.job_id.in_([job.id for job in jobs]))
+        session.delete(row)
+    return {"id": dataset_id, "object": "dataset", "deleted": True}
+
+
+class SampleFilter:
+    """Which samples a list shows; every part may be None."""
+
+    def __init__(
+        self,
+        *,
+        status: str | None = None,
+        reason: str | None = None,
+        generator: str | None = None,
+        document_id: str | None = None,
+    ) -> None:
+        self.conditions = [
+            column == value
+            for column, value in (
+                (SampleRow.status, status),
+                (SampleRow.reason, reason),
+                (SampleRow.generator, generator),
+                (SampleRow.document_id, document_id),
+            )
+            if value is not None
+        ]
+
+
+def _sample_body(row: SampleRow) -> dict[str, Any]:
+    verdict = {"stage": row.stage, "reason": row.reason, "score": row.score, "evidence": row.evidence}
+    return {
+        "id": row.id,
+        "object": "sample",
+        "created_at": int(row.created_at),
+        "dataset_id": row.dataset_id,
+        "job_id": row.job_id,
+        "slot": row.slot,
+        "messages": row.messages,
+        "status": row.status,
+        "split": row.split,
+        "verdict": verdict,
+        "provenance": row.provenance,
+        "malformed": row.malformed,
+        "raw": row.raw,
+        "source_deleted": row.source_deleted,
+        "scores": {} if row.score is None else {row.stage: row.score},
+        "edited": False,
+    }
+
+
+def list_samples(
+    services: Services, dataset_id: str, wanted: SampleFilter, after: str | None, limit: int, order: str
+) -> tuple[list[dict[str, Any]], bool]:
+    """A page of a dataset's samples, accepted and rejected."""
+    with services.store.read() as session:
+        require_dataset(session, dataset_id)
+        filters = (SampleRow.dataset_id == dataset_id, *wanted.conditions)
+        rows, more = page(session, SampleRow, filters=filters, after=after, limit=limit, order=order)
+        return [_sample_body(row) for row in rows], more
+
+
+def get_sample(services: Services, sample_id: str) -> dict[str, Any]:
+    """One sample."""
+    with services.store.read() as session:
+        row = find(session, SampleRow, SampleRow.id == sample_id)
+        if row is None:
+            raise NotFoundError(f"There is no sample '{sample_id}'.", code="sample_not_found")
+        return _sample_body(row)
+
+
+def report(services: Services, dataset_id: str) -> dict[str, Any]:
+    """The funnel as counts: candidates = accepted + rejected; rejections by reason, samples by generator and split."""
+    with services.store.read() as session:
+        row = require_dataset(session, dataset_id)
+        columns = [SampleRow.status, SampleRow.stage, SampleRow.reason, SampleRow.generator, SampleRow.split]
+        grouped = count_by(session, columns, SampleRow.dataset_id == dataset_id)
+    totals = {"accepted": 0, "rejected": 0}
+    rejections: dict[str, dict[str, Any]] = {}
+    generators: dict[str, dict[str, int]] = {}
+    splits = {"train": 0, "test": 0}
+    for status, stage, reason, generator, split, count in grouped:
+        totals[status] += count
+        by_generator = generators.setdefault(generator, {"accepted": 0, "rejected": 0})
+        by_generator[status] += count
+        if status == "accepted":
+            splits[split] += count
+        else:
+            entry = rejections.setdefault(reason, {"reason": reason, "stage": stage, "count": 0})
+            entry["count"] += count
+    return {
+        "object": "dataset.report",
+        "dataset_id": dataset_id,
+        "version": row.version,
+        "candidates": totals["accepted"] + totals["rejected"],
+        **totals,
+        "rejections": sorted(rejections.values(), key=lambda entry: (-entry["count"], entry["reason"])),
+        "generators": generators,
+        "splits": splits,
+    }
+
+
+def export_lines(services: Services, dataset_id: str, split: Split, *, metadata: bool = False) -> Iterator[bytes]:
+    """Accepted samples as JSONL in the messages schema, in order of acceptance, read in batches.
+
+    The same dataset version gives the same bytes. The dataset is looked up before the first line.
+    """
+    with services.store.read() as session:
+        require_dataset(session, dataset_id)
+    conditions = [SampleRow.dataset_id == dataset_id, SampleRow.status == "accepted"]
+    if split != "all":
+        conditions.append(SampleRow.split == split)
+
+    def lines() -> Iterator[bytes]:
+        last = 0
+        while True:
+            with services.store.read() as session:
+                rows = listed(session, SampleRow, *conditions, SampleRow.seq > last, limit=BATCH)
+                batch = [_line(row, metadata=metadata) for row in rows]
+            if not rows:
+                return
+            last = rows[-1].seq
+            yield b"".join(batch)
+
+    return lines()
+
+
+def _line(row: SampleRow, *, metadata: bool) -> bytes:
+    extra = None
+    if metadata:
+        extra = {"id": row.id, "split": row.split, "provenance": row.provenance}
+    return (message_line(row.messages, extra) + "\n").encode()
+
+
+def export_file(services: Services, dataset_id: str, split: Split) -> tuple[str, int]:
+    """The export as an immutable blob: (sha256, bytes). For training, which must not see later changes.
+
+    Raises:
+        InvalidInputError: there is no accepted sample in that split.
+    """
+    lines = list(export_lines(services, dataset_id, split))
+    if not lines:
+        raise InvalidInputError(
+            f"Dataset '{dataset_id}' has no accepted sample in split '{split}'.",
+            param="training_file",
+            code="dataset_empty",
+        )
+    return services.blobs.put(lines, None)
+
+
+def export_etag(services: Services, dataset_id: str, split: Split, *, metadata: bool) -> str:
+    """A tag that changes exactly when the export's bytes may."""
+    with services.store.read() as session:
+        version = require_dataset(session, dataset_id).version
+    return hashlib.sha256(f"{dataset_id}:{version}:{split}:{metadata}".encode()).hexdigest()[:32]

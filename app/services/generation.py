@@ -1,0 +1,293 @@
+"""Generation jobs: what the API accepts, the plan it becomes, and the job as the API shows it.
+
+The job itself runs in ``app.services.generating``. A request is checked completely before the job row is written, in
+one transaction with the dataset it makes and the hold-out it assigns.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.services.context import Services
+from app.services.corpora import require_corpus
+from app.services.datasets import add_dataset, require_dataset
+from app.store.paging import page
+from app.store.queries import Session, count_by, find, listed
+from app.store.slots import slot_totals
+from app.store.tables import CorpusRow, DocumentRow, JobRow, SampleRow
+from corpora.bundled import SEED_SETS
+from corpora.errors import ConflictError, InvalidInputError, NotFoundError
+from generators.registry import GENERATORS, GeneratorSpec
+
+__all__ = [
+    "BudgetRequest",
+    "CurationRequest",
+    "GenerationRequest",
+    "create_job",
+    "get_job",
+    "job_body",
+    "list_jobs",
+    "require_job",
+    "resume_job",
+    "stop_job",
+]
+
+KIND = "generate"
+Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class BudgetRequest(BaseModel):
+    """Upper limits of what a job may spend; null is no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+    max_requests: int | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=0)
+
+
+class SpeechLevelRequest(BaseModel):
+    """Which speech level each side must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    user: Literal["any", "polite", "plain"] = "any"
+    assistant: Literal["any", "polite", "plain"] = "polite"
+
+
+class CurationRequest(BaseModel):
+    """Thresholds of curation; ``semantic_threshold`` null is the embedder's calibrated value."""
+
+    model_config = ConfigDict(extra="forbid")
+    near_duplicate_threshold: Threshold = 0.7
+    semantic_threshold: Threshold | None = None
+    speech_level: SpeechLevelRequest = SpeechLevelRequest()
+
+
+class GenerationRequest(BaseModel):
+    """The body of ``POST /v1/generation/jobs``."""
+
+    model_config = ConfigDict(extra="forbid")
+    corpus_id: str | None = None
+    dataset_id: str | None = None
+    dataset_name: str | None = Field(None, min_length=1, max_length=200)
+    target: int | None = Field(None, ge=1, description="Accepted samples to stop at; null uses up the plan.")
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+    generators: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=16)
+    model: str | None = None
+    heldout_fraction: float = Field(0.1, ge=0.0, le=0.5)
+    budget: BudgetRequest = BudgetRequest()
+    curation: CurationRequest = CurationRequest()
+
+
+class GenerationParams(GenerationRequest):
+    """What the job row keeps: the request, resolved, with the documents of each side fixed."""
+
+    generators: list[dict[str, Any]]
+    dataset_id: str
+    train_documents: list[str]
+    heldout_documents: list[str]
+
+
+def _resolve_generators(services: Services, request: GenerationRequest) -> list[dict[str, Any]]:
+    default = "rag_qa" if services.settings.model_base_url else "extractive_qa"
+    entries = request.generators or [{"type": default}]
+    resolved = []
+    for position, entry in enumerate(entries):
+        where = f"generators.{position}"
+        name = entry.get("type")
+        spec = GENERATORS.get(str(name))
+        if spec is None:
+            known = ", ".join(GENERATORS)
+            raise InvalidInputError(
+                f"There is no generator '{name}'; there are: {known}.", param=f"{where}.type", code="unknown_generator"
+            )
+        _check_needs(services, request, spec, where)
+        resolved.append(_check_entry(entry, spec, where))
+    return resolved
+
+
+def _check_needs(services: Services, request: GenerationRequest, spec: GeneratorSpec, where: str) -> None:
+    if spec.needs_corpus and request.corpus_id is None:
+        raise InvalidInputError(f"Generator '{spec.name}' needs a corpus; give corpus_id.", param="corpus_id")
+    if not spec.needs_model:
+        return
+    if services.settings.model_base_url is None:
+        raise InvalidInputError(
+            f"Generator '{spec.name}' asks a language model, and no endpoint is configured; set MALMOI_MODEL_BASE_URL, "
+            "or use 'extractive_qa', which needs none.",
+            param=f"{where}.type",
+            code="no_model_endpoint",
+        )
+    if request.model is None and services.settings.model is None:
+        raise InvalidInputError("No model is named; give 'model' or set MALMOI_MODEL.", param="model")
+
+
+def _check_entry(entry: dict[str, Any], spec: GeneratorSpec, where: str) -> dict[str, Any]:
+    """One generators[] entry with its parameters checked; keeps type, weight, seed_tasks and the generator's own."""
+    weight = entry.get("weight", 1)
+    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= 1000:
+        raise InvalidInputError("weight is a whole number from 1 to 1000.", param=f"{where}.weight")
+    seeds = entry.get("seed_tasks")
+    known = {f"builtin:{name}" for name in SEED_SETS} | {"builtin:all"}
+    if seeds is not None and not (isinstance(seeds, str) and seeds in known):
+        raise InvalidInputError(f"seed_tasks is one of {', '.join(sorted(known))}.", param=f"{where}.seed_tasks")
+    own = {key: value for key, value in entry.items() if key not in ("type", "weight", "seed_tasks")}
+    try:
+        spec.params.model_validate(own)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        param = ".".join([where, *(str(part) for part in first["loc"])])
+        raise InvalidInputError(f"'{param}': {first['msg']}", param=param) from exc
+    return {"type": spec.name, "weight": weight, "seed_tasks": seeds or "builtin:all", **own}
+
+
+def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tuple[list[str], list[str]]:
+    """Hold-out belongs to the document: assigned by order of sha256, up to floor(fraction x documents), never unset.
+
+    Returns:
+        Ids of the training documents and of the held-out ones, each by order of sha256.
+    """
+    processed = (DocumentRow.corpus_id == corpus.id, DocumentRow.status == "processed")
+    rows = listed(session, DocumentRow, *processed, order_by=DocumentRow.sha256)
+    wanted = math.floor(fraction * len(rows)) - sum(row.heldout for row in rows)
+    for row in rows:
+        if wanted > 0 and not row.heldout:
+            row.heldout = True
+            wanted -= 1
+    corpus.heldout_fraction = fraction
+    return [r.id for r in rows if not r.heldout], [r.id for r in rows if r.heldout]
+
+
+def create_job(services: Services, request: GenerationRequest) -> dict[str, Any]:
+    """Check the request, fix its inputs and submit the job.
+
+    Raises:
+        InvalidInputError: a field is wrong; ``param`` names it.
+        NotFoundError: the corpus or the dataset is not there.
+        ConflictError: the corpus has no processed document.
+    """
+    with services.store.write() as session:
+        corpus = require_corpus(session, request.corpus_id) if request.corpus_id else None
+        entries = _resolve_generators(services, request)
+        train: list[str] = []
+        heldout: list[str] = []
+        if corpus is not None:
+            train, heldout = assign_heldout(session, corpus, request.heldout_fraction)
+            if not train:
+                raise ConflictError(
+                    f"Corpus '{corpus.id}' has no processed document; upload one and wait until its status is "
+                    "'processed'.",
+                    param="corpus_id",
+                    code="corpus_empty",
+                )
+        if request.dataset_id is not None:
+            dataset_id = require_dataset(session, request.dataset_id).id
+        else:
+            label = request.dataset_name or (f"{corpus.name}-qa" if corpus else "instructions")
+            dataset_id = add_dataset(session, label, corpus.id if corpus else None, services.now()).id
+        params = GenerationParams.model_validate(
+            request.model_dump()
+            | {
+                "generators": entries,
+                "dataset_id": dataset_id,
+                "train_documents": train,
+                "heldout_documents": heldout,
+                "model": request.model or services.settings.model,
+            }
+        )
+        job = services.jobs.submit(
+            KIND, params.model_dump(mode="json"), resources=[f"dataset:{dataset_id}"], session=session
+        )
+        session.flush()
+        body = job_body(session, job)
+    services.wake()
+    return body
+
+
+def require_job(session: Session, job_id: str) -> JobRow:
+    """The generation job, or a NotFoundError."""
+    row = find(session, JobRow, JobRow.id == job_id, JobRow.kind == KIND)
+    if row is None:
+        raise NotFoundError(f"There is no generation job '{job_id}'.", param="job_id", code="job_not_found")
+    return row
+
+
+def job_body(session: Session, row: JobRow) -> dict[str, Any]:
+    """The job as the contract shows it; counts come from what is stored, never from a running tally."""
+    slots = slot_totals(session, row.id)
+    decided, failed = slots.decided, slots.failed
+    by_status: dict[str, int] = dict(count_by(session, [SampleRow.status], SampleRow.job_id == row.id))
+    rejected = (SampleRow.job_id == row.id, SampleRow.status == "rejected")
+    rejections: dict[str, int] = dict(count_by(session, [SampleRow.reason], *rejected))
+    # Before the plan is made nothing is planned; once it is, the running job has stored its size.
+    planned = max(int(row.progress.get("planned", 0)), decided)
+    return {
+        "id": row.id,
+        "object": "generation.job",
+        "created_at": int(row.created_at),
+        "status": row.status,
+        "corpus_id": row.params.get("corpus_id"),
+        "dataset_id": row.params["dataset_id"],
+        "generators": row.params["generators"],
+        "model": row.params.get("model"),
+        "seed": row.params["seed"],
+        "progress": {
+            "target": row.params.get("target"),
+            "planned": planned,
+            "done": decided - failed,
+            "failed": failed,
+            "pending": planned - decided,
+            "accepted": by_status.get("accepted", 0),
+            "rejected": by_status.get("rejected", 0),
+        },
+        "usage": {
+            "requests": slots.requests,
+            "cached_requests": slots.cached_requests,
+            "prompt_tokens": slots.prompt_tokens,
+            "completion_tokens": slots.completion_tokens,
+            "cost_usd": None,
+        },
+        "rejections": rejections,
+        "error": row.error,
+        "started_at": int(row.started_at) if row.started_at else None,
+        "finished_at": int(row.finished_at) if row.finished_at else None,
+    }
+
+
+def get_job(services: Services, job_id: str) -> dict[str, Any]:
+    """One job."""
+    with services.store.read() as session:
+        return job_body(session, require_job(session, job_id))
+
+
+def list_jobs(services: Services, after: str | None, limit: int, order: str) -> tuple[list[dict[str, Any]], bool]:
+    """A page of jobs."""
+    with services.store.read() as session:
+        rows, more = page(session, JobRow, filters=(JobRow.kind == KIND,), after=after, limit=limit, order=order)
+        return [job_body(session, row) for row in rows], more
+
+
+def stop_job(services: Services, job_id: str, what: Literal["cancel", "pause"]) -> dict[str, Any]:
+    """Ask a job to stop; what is stored stays."""
+    with services.store.read() as session:
+        require_job(session, job_id)
+    services.jobs.request_stop(job_id, what)
+    services.wake()
+    return get_job(services, job_id)
+
+
+def resume_job(
+    services: Services, job_id: str, target: int | None = None, budget: BudgetRequest | None = None
+) -> dict[str, Any]:
+    """Queue a paused or incomplete job again, with a new target or budget where given."""
+    changes: dict[str, Any] = {}
+    if target is not None:
+        changes["target"] = target
+    if budget is not None:
+        changes["budget"] = budget.model_dump()
+    with services.store.read() as session:
+        require_job(session, job_id)
+    services.jobs.resume(job_id, changes)
+    services.wake()
+    return get_job(services, job_id)

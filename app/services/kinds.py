@@ -1,0 +1,45 @@
+"""``KINDS``: every kind of job by name, handed to the engine, which knows none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from app.jobs.kinds import JobContext, JobKind, JobOutcome
+from app.services.context import Services
+from app.services.generating import run_generate
+from app.services.generation import GenerationParams
+from app.services.indexing import IndexParams, run_index
+from app.services.training import TrainJobParams, run_train
+from app.settings import Settings
+from app.store.blobs import BlobStore
+from app.store.jobs import JobStore
+
+__all__ = ["KINDS"]
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def _with_services(run: Callable[[Services, JobContext, P], JobOutcome]) -> Callable[[JobContext, P], JobOutcome]:
+    """``run`` with the worker's own services, opened on the store that the engine already holds."""
+
+    def call(context: JobContext, params: P) -> JobOutcome:
+        settings = Settings.model_validate(context.settings)
+        services = Services(
+            settings=settings,
+            store=context.store,
+            blobs=BlobStore(settings.data_dir / "blobs"),
+            jobs=JobStore(context.store),
+        )
+        return run(services, context, params)
+
+    return call
+
+
+KINDS: dict[str, JobKind] = {
+    "index": JobKind(name="index", params=IndexParams, run=_with_services(run_index)),
+    "generate": JobKind(name="generate", params=GenerationParams, run=_with_services(run_generate)),
+    "train": JobKind(name="train", params=TrainJobParams, run=_with_services(run_train)),
+}

@@ -1,0 +1,123 @@
+"""Every setting of the service in one class; nothing else in the house reads the environment.
+
+A value comes from a command-line flag, else from ``MALMOI_<NAME>``, else from ``malmoi.toml`` in the working
+directory, else from the default here. ``malmoi settings`` prints each with its source. Use ``load_settings(...)``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from corpora.errors import InvalidInputError
+
+__all__ = ["ENV_PREFIX", "SettingLine", "Settings", "explain_settings", "load_settings"]
+
+ENV_PREFIX = "MALMOI_"
+CONFIG_FILE = "malmoi.toml"
+
+
+class Settings(BaseModel):
+    """All settings, validated and frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("malmoi-data"), description="Folder of the store, files, indexes and adapters.")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; SQLite in the data folder when empty.")
+    host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs API keys.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    api_keys: tuple[SecretStr, ...] = Field((), description="Keys that clients send as bearer tokens.")
+    allowed_hosts: tuple[str, ...] = Field((), description="Further host names by which clients may call the service.")
+    model_base_url: str | None = Field(None, description="OpenAI-compatible endpoint that generators ask.")
+    model_api_key: SecretStr | None = Field(None, description="Key for the model endpoint.")
+    model: str | None = Field(None, description="Default model name at the endpoint.")
+    model_concurrency: int = Field(8, ge=1, le=256, description="Requests to the endpoint in flight at once.")
+    model_timeout_s: float = Field(120.0, gt=0, description="Seconds to wait for one reply of the endpoint.")
+    embedder: Literal["hashed"] = Field("hashed", description="Embedder of new corpora; 'hashed' needs no weights.")
+    models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
+    max_upload_mb: int = Field(512, ge=1, description="Largest request body in MB.")
+    workers: int = Field(1, ge=0, le=64, description="Jobs that run at once in `serve`; 0 leaves them to others.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingLine:
+    """One setting as ``malmoi settings`` shows it."""
+
+    name: str  #: Name as in ``MALMOI_<NAME>``.
+    value: str  #: Its value; secrets are masked.
+    source: str  #: ``flag``, ``environment``, ``malmoi.toml`` or ``default``.
+    description: str  #: One sentence.
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
+    """Values named in the environment; tuples are comma-separated there."""
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        raw = environ.get(ENV_PREFIX + name.upper())
+        if raw is None or raw == "":
+            continue
+        if name in ("api_keys", "allowed_hosts"):
+            values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
+        else:
+            values[name] = raw
+    return values
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise InvalidInputError(f"{path} is not valid TOML: {exc}") from exc
+    return {name.lower(): value for name, value in values.items()}
+
+
+def _layers(flags: dict[str, Any], environ: dict[str, str] | None, config: Path | None) -> list[tuple[str, Any]]:
+    return [
+        ("flag", {name: value for name, value in flags.items() if value is not None}),
+        ("environment", _from_environment(dict(os.environ) if environ is None else environ)),
+        (CONFIG_FILE, _from_file(config or Path(CONFIG_FILE))),
+    ]
+
+
+def load_settings(
+    flags: dict[str, Any] | None = None, *, environ: dict[str, str] | None = None, config: Path | None = None
+) -> Settings:
+    """Settings from flags, environment and file, in that order of precedence.
+
+    Raises:
+        InvalidInputError: a value does not fit its setting, or a name in the file is unknown.
+    """
+    merged: dict[str, Any] = {}
+    for _, values in reversed(_layers(flags or {}, environ, config)):
+        merged.update(values)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(
+            f"setting {name.upper()}: {first['msg']}", param=name, hint="Run `malmoi settings` to see all settings."
+        ) from exc
+
+
+def explain_settings(
+    flags: dict[str, Any] | None = None, *, environ: dict[str, str] | None = None, config: Path | None = None
+) -> list[SettingLine]:
+    """Every setting with its value, its source and its sentence."""
+    settings = load_settings(flags, environ=environ, config=config)
+    layers = _layers(flags or {}, environ, config)
+    lines = []
+    for name, field in Settings.model_fields.items():
+        value = settings.model_dump(mode="json")[name]
+        source = next((label for label, values in layers if name in values), "default")
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        lines.append(SettingLine(name=name.upper(), value=shown, source=source, description=field.description or ""))
+    return lines

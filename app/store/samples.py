@@ -1,0 +1,56 @@
+"""Samples between their record and their row."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal
+
+from app.store.tables import SampleRow
+from corpora.records import Candidate, Message, Provenance, Sample, Span, Verdict
+
+__all__ = ["row_to_sample", "sample_to_row"]
+
+
+def sample_to_row(sample: Sample, *, dataset_id: str, job_id: str, position: int, now: float) -> SampleRow:
+    """The row of a decided sample."""
+    candidate, verdict = sample.candidate, sample.verdict
+    return SampleRow(
+        id=sample.id,
+        dataset_id=dataset_id,
+        job_id=job_id,
+        slot=candidate.provenance.slot,
+        position=position,
+        status="accepted" if sample.accepted else "rejected",
+        split=sample.split,
+        generator=candidate.provenance.generator,
+        document_id=candidate.provenance.document_id,
+        stage=verdict.stage,
+        reason=verdict.reason,
+        score=verdict.score,
+        evidence=dict(verdict.evidence),
+        messages=[{"role": m.role, "content": m.content} for m in candidate.messages],
+        provenance=asdict(candidate.provenance),
+        grounded=candidate.grounded,
+        malformed=candidate.malformed,
+        raw=candidate.raw,
+        source_deleted=False,
+        created_at=now,
+    )
+
+
+def row_to_sample(row: SampleRow) -> Sample:
+    """The record of a stored sample; equal to the one that was stored."""
+    stored = dict(row.provenance)
+    stored["chunk_ids"] = tuple(stored["chunk_ids"])
+    stored["seed_ids"] = tuple(stored["seed_ids"])
+    stored["spans"] = tuple(Span(**span) for span in stored["spans"])
+    candidate = Candidate(
+        messages=tuple(Message(**message) for message in row.messages),
+        provenance=Provenance(**stored),
+        grounded=row.grounded,
+        malformed=row.malformed,
+        raw=row.raw,
+    )
+    split: Literal["train", "test"] = "test" if row.split == "test" else "train"
+    verdict = Verdict(stage=row.stage, reason=row.reason, score=row.score, evidence=dict(row.evidence))
+    return Sample(id=row.id, candidate=candidate, accepted=row.status == "accepted", verdict=verdict, split=split)

@@ -1,0 +1,273 @@
+"""The tables of the store, as SQLAlchemy models; ``migrations/`` builds them, nothing else does.
+
+Every object has a public ``id`` and a running ``seq``: lists are ordered and paged by ``seq``, so a cursor (an id)
+stays stable under insert. JSON columns hold values that are never searched. Times are Unix seconds as floats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+__all__ = [
+    "AdapterRow",
+    "Base",
+    "ChunkRow",
+    "CorpusRow",
+    "DatasetRow",
+    "DocumentRow",
+    "EventRow",
+    "FileRow",
+    "IdempotencyRow",
+    "JobRow",
+    "ReplyRow",
+    "ReservationRow",
+    "ResourceRow",
+    "SampleRow",
+    "SlotRow",
+]
+
+# SQLite only counts up by itself on INTEGER; PostgreSQL deserves 64 bits.
+Seq = BigInteger().with_variant(Integer, "sqlite")
+CASCADE = "CASCADE"
+
+
+class Base(DeclarativeBase):
+    """Declarative base; strings are TEXT, dictionaries and lists JSON."""
+
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 -- SQLAlchemy's own convention
+
+
+class CorpusRow(Base):
+    """A named set of documents."""
+
+    __tablename__ = "corpora"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    description: Mapped[str]
+    language: Mapped[str]
+    created_at: Mapped[float]
+    #: Grows with every index build; readers reload when theirs differs.
+    index_generation: Mapped[int] = mapped_column(default=0)
+    #: Fingerprint of the embedder that built the index; the file's folder.
+    embedder_fingerprint: Mapped[str | None]
+    #: The default embedder's frozen state (idf), or None before the first build.
+    embedder_state: Mapped[dict[str, Any] | None]
+    #: Set when documents are assigned to the test split for the first time.
+    heldout_fraction: Mapped[float | None]
+
+
+class DocumentRow(Base):
+    """One uploaded document and its decoded text."""
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("corpus_id", "sha256"),)
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete=CASCADE), index=True)
+    filename: Mapped[str]
+    title: Mapped[str]
+    media_type: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    status: Mapped[str]
+    error: Mapped[dict[str, Any] | None]
+    text: Mapped[str]
+    characters: Mapped[int]
+    chunk_count: Mapped[int]
+    warnings: Mapped[list[Any]]
+    heldout: Mapped[bool]
+    created_at: Mapped[float]
+
+
+class ChunkRow(Base):
+    """A passage; ``seq`` is its id in the FAISS file."""
+
+    __tablename__ = "chunks"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete=CASCADE), index=True)
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete=CASCADE), index=True)
+    index: Mapped[int]
+    text: Mapped[str]
+    start: Mapped[int]
+    end: Mapped[int]
+    headings: Mapped[list[Any]]
+
+
+class DatasetRow(Base):
+    """A labelled set of samples; ``version`` grows with every commit that changes accepted content."""
+
+    __tablename__ = "datasets"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    corpus_id: Mapped[str | None] = mapped_column(index=True)
+    version: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+
+
+class JobRow(Base):
+    """A piece of long work; the engine reads these columns and knows no kind."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_claim", "status", "lease_until"),)
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
+    #: What the job was asked to do; immutable but for what resume may change.
+    params: Mapped[dict[str, Any]]
+    #: Named resources it holds while running: ``gpu``, ``index:<corpus>``, ``dataset:<id>``.
+    resources: Mapped[list[Any]]
+    #: Kind-specific progress, replaced as a whole.
+    progress: Mapped[dict[str, Any]]
+    #: Kind-specific outcome.
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    #: Number of the attempt that may write; fences off earlier ones.
+    attempt: Mapped[int] = mapped_column(default=0)
+    #: Attempts that died without a word; at a limit the job fails.
+    crashes: Mapped[int] = mapped_column(default=0)
+    #: Who holds the lease, and until when.
+    owner: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    #: ``cancel`` or ``pause``, asked for and not yet obeyed.
+    stop_requested: Mapped[str | None]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class ResourceRow(Base):
+    """A named resource held by one running job."""
+
+    __tablename__ = "resources"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), index=True)
+
+
+class EventRow(Base):
+    """A line of a job's log."""
+
+    __tablename__ = "events"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), index=True)
+    created_at: Mapped[float]
+    level: Mapped[str]
+    type: Mapped[str]
+    message: Mapped[str]
+    data: Mapped[dict[str, Any] | None]
+
+
+class SlotRow(Base):
+    """One decided slot of a generation job."""
+
+    __tablename__ = "slots"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    generator: Mapped[str]
+    failed: Mapped[str | None]
+    requests: Mapped[int]
+    cached_requests: Mapped[int]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+
+
+class SampleRow(Base):
+    """A candidate with its verdict."""
+
+    __tablename__ = "samples"
+    __table_args__ = (UniqueConstraint("job_id", "slot", "position"), Index("ix_samples_list", "dataset_id", "status"))
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete=CASCADE))
+    job_id: Mapped[str]
+    slot: Mapped[int]
+    #: Place among the slot's candidates, from 0.
+    position: Mapped[int]
+    status: Mapped[str]
+    split: Mapped[str]
+    generator: Mapped[str]
+    document_id: Mapped[str | None] = mapped_column(index=True)
+    stage: Mapped[str]
+    reason: Mapped[str]
+    score: Mapped[float | None]
+    evidence: Mapped[dict[str, Any]]
+    messages: Mapped[list[Any]]
+    provenance: Mapped[dict[str, Any]]
+    grounded: Mapped[bool]
+    malformed: Mapped[str | None]
+    raw: Mapped[str | None]
+    source_deleted: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[float]
+
+
+class ReplyRow(Base):
+    """A cached successful reply of a model."""
+
+    __tablename__ = "replies"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str] = mapped_column(primary_key=True)
+    reply: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class ReservationRow(Base):
+    """A request's claim on the job's budget; unsettled after a crash it counts as spent."""
+
+    __tablename__ = "reservations"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), index=True)
+    tokens: Mapped[int]
+    settled: Mapped[bool]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+
+
+class FileRow(Base):
+    """An uploaded or produced file; its bytes lie in the blob store under ``sha256``."""
+
+    __tablename__ = "files"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
+    status_details: Mapped[str | None]
+    created_at: Mapped[float]
+
+
+class AdapterRow(Base):
+    """A finished fine-tuned model."""
+
+    __tablename__ = "adapters"
+    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    job_id: Mapped[str] = mapped_column(index=True)
+    base_model: Mapped[str]
+    recipe: Mapped[str]
+    #: Folder of the base model's weights on this machine.
+    base_path: Mapped[str]
+    #: Folder of the adapter.
+    path: Mapped[str]
+    created_at: Mapped[float]
+
+
+class IdempotencyRow(Base):
+    """The first answer to a creating request that carried an ``Idempotency-Key``."""
+
+    __tablename__ = "idempotency"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    body_sha256: Mapped[str]
+    status: Mapped[int | None]
+    response: Mapped[str | None]
+    created_at: Mapped[float]

@@ -1,0 +1,91 @@
+"""What a generator is, and the values that a slot is run with.
+
+A job plans numbered slots; a slot belongs to one generator and to one side (training or held-out documents). What a
+generator makes of slot *n* is a function of the slot's seed, its ordinal, the workspace and what slots up to *n - W*
+decided. Knows nothing of how slots are scheduled or judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from corpora.bundled.loader import SeedTask
+from corpora.records import Candidate, Chunk, Message, Sample
+from generators.ports import Reply, Usage
+from retrieval.retriever import Retriever
+
+__all__ = ["Generator", "ModelClient", "PoolView", "SlotPlan", "SlotResult", "Workspace"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotPlan:
+    """One planned slot."""
+
+    slot: int  #: Number, from 0.
+    generator: str  #: Name of the generator that runs it.
+    heldout: bool  #: Whether it runs on held-out documents.
+    seed: int  #: Seed of everything random in it; a function of the job's seed and the number.
+    ordinal: int = 0  #: Running number among this generator's slots on its side.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotResult:
+    """What a generator made of a slot."""
+
+    candidates: tuple[Candidate, ...] = ()  #: Proposals in order, unreadable replies included.
+    usage: Usage = field(default_factory=Usage)  #: What the requests cost.
+    failed: str | None = None  #: Why the slot could not run at all.
+
+
+class ModelClient(Protocol):
+    """A language model, with the job's cache and budget behind it."""
+
+    async def complete(
+        self,
+        *,
+        slot: int,
+        step: str,
+        messages: Sequence[Message],
+        max_tokens: int,
+        temperature: float,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> tuple[Reply, Usage]:
+        """One reply and what it cost."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """What a slot may see: one side of the corpus, the seeds, the model."""
+
+    chunks: tuple[Chunk, ...] = ()  #: Chunks of this side's documents.
+    retriever: Retriever | None = None  #: Search over exactly these chunks.
+    seed_tasks: tuple[SeedTask, ...] = ()  #: Human-written tasks.
+    model: ModelClient | None = None  #: The language model, where one is configured.
+
+
+class PoolView(Protocol):
+    """What earlier slots decided, as far as this slot may know it."""
+
+    def accepted(self) -> Sequence[Sample]:
+        """Accepted samples of slots up to *n - W*, in slot order."""
+        ...
+
+
+class Generator(Protocol):
+    """One way of making candidates."""
+
+    name: str
+    needs_model: bool
+    needs_corpus: bool
+
+    def capacity(self, workspace: Workspace) -> int:
+        """How many slots this generator can fill on ``workspace``."""
+        ...
+
+    async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:
+        """Run one slot."""
+        ...

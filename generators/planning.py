@@ -1,0 +1,67 @@
+"""The plan of a job: which generator runs which slot, on which side, with which seed. Pure and repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from generators.base import Generator, SlotPlan, Workspace
+
+__all__ = ["plan_slots", "slot_seed"]
+
+
+def slot_seed(seed: int, slot: int) -> int:
+    """63 bits out of the job's seed and the slot's number; neighbours have nothing in common."""
+    digest = hashlib.sha256(f"{seed}:{slot}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def plan_slots(
+    generators: Sequence[tuple[Generator, int]],
+    sides: tuple[Workspace, Workspace | None],
+    *,
+    seed: int,
+    heldout_fraction: float,
+) -> list[SlotPlan]:
+    """Every slot that the generators can fill, mixed by weight, a proportional share of them held out.
+
+    Args:
+        generators: Each with its weight; a generator that needs no corpus runs on the training side only.
+        sides: Workspaces of the training and of the held-out documents (None when nothing is held out).
+        seed: The job's seed.
+        heldout_fraction: Share of the slots that runs on held-out documents, while there are any.
+
+    Returns:
+        Slots numbered from 0. The job ends earlier when it reaches its target.
+    """
+    train, heldout = sides
+    left = {generator.name: [generator.capacity(train), 0] for generator, _ in generators}
+    if heldout is not None:
+        for generator, _ in generators:
+            if generator.needs_corpus:
+                left[generator.name][1] = generator.capacity(heldout)
+    used = {generator.name: [0, 0] for generator, _ in generators}
+    plan: list[SlotPlan] = []
+    held = 0
+    while True:
+        open_ = [(g, weight) for g, weight in generators if sum(left[g.name]) > 0]
+        if not open_:
+            return plan
+        # Smooth weighted round-robin: whoever is furthest behind its weight goes next, by position on ties.
+        generator, _ = min(open_, key=lambda entry: (sum(used[entry[0].name]) + 1) / entry[1])
+        remaining = left[generator.name]
+        wants_held = held < heldout_fraction * (len(plan) + 1)
+        side = 1 if remaining[1] > 0 and (wants_held or remaining[0] == 0) else 0
+        slot = len(plan)
+        plan.append(
+            SlotPlan(
+                slot=slot,
+                generator=generator.name,
+                heldout=bool(side),
+                seed=slot_seed(seed, slot),
+                ordinal=used[generator.name][side],
+            )
+        )
+        held += side
+        remaining[side] -= 1
+        used[generator.name][side] += 1
