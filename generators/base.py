@@ -63,7 +63,7 @@ class Workspace:
 
     chunks: tuple[Chunk, ...] = ()  #: Chunks of this side's documents.
     retriever: Retriever | None = None  #: Search over exactly these chunks.
-    seed_tasks: tuple[SeedTask, ...] = ()  #: Human-written tasks.
+    seed_tasks: tuple[SeedTask, ...] = ()  #: Seed tasks.
     model: ModelClient | None = None  #: The language model, where one is configured.
 
 

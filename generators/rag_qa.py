@@ -159,13 +159,16 @@ def coverage_order(chunks: Sequence[Chunk]) -> list[Chunk]:
     """Chunks in the order in which they become sources: the documents in turn, inside a document spread by hash.
 
     The first slots of a small target thus touch every document, and not only their opening sections. The order depends
-    on the ids alone.
+    on the texts and on the order of ``chunks``, not on ids: the same manuals in another corpus give the same order.
     """
-    by_document: dict[str, list[Chunk]] = {}
-    for chunk in sorted(chunks, key=lambda chunk: hashlib.sha256(chunk.id.encode("utf-8")).digest()):
-        by_document.setdefault(chunk.document_id, []).append(chunk)
+    documents = {document_id: rank for rank, document_id in enumerate(dict.fromkeys(c.document_id for c in chunks))}
+    by_document: dict[str, list[Chunk]] = {document_id: [] for document_id in documents}
+    for chunk in sorted(chunks, key=lambda chunk: hashlib.sha256(chunk.text.encode("utf-8")).digest()):
+        by_document[chunk.document_id].append(chunk)
     ranked = [
-        (rank, document_id, chunk) for document_id, members in by_document.items() for rank, chunk in enumerate(members)
+        (rank, documents[document_id], chunk)
+        for document_id, members in by_document.items()
+        for rank, chunk in enumerate(members)
     ]
     return [chunk for _, _, chunk in sorted(ranked, key=lambda entry: entry[:2])]
 

@@ -9,7 +9,7 @@ from corpora.records import Chunk
 from retrieval.embedders import Embedder, Vectors
 from retrieval.index import VectorIndex
 
-__all__ = ["Hit", "Retriever"]
+__all__ = ["Hit", "Retriever", "shown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
 from app.services.corpora import chunk_body, require_corpus
-from app.store.queries import Session, change, find, listed, remove, values
+from app.store.queries import Session, change, find, listed, remove
 from app.store.tables import ChunkRow, CorpusRow, DocumentRow
 from corpora.errors import MalmoiError, UnavailableError
 from corpora.records import Chunk, Document
 from retrieval.chunking import chunk_document
 from retrieval.embedders import HashedEmbedder
 from retrieval.index import VectorIndex
+from retrieval.retriever import shown
 
 __all__ = ["IndexParams", "chunk_record", "corpus_embedder", "index_path", "run_index", "search_corpus"]
 
@@ -142,8 +143,8 @@ def _build(services: Services, corpus_id: str) -> int:
     """Write the next generation of the index file from the store; returns the number of chunks in it."""
     with services.store.read() as session:
         corpus = require_corpus(session, corpus_id)
-        rows = values(session, [ChunkRow.seq, ChunkRow.text], ChunkRow.corpus_id == corpus_id)
-        texts: dict[int, str] = dict(rows)
+        rows = listed(session, ChunkRow, ChunkRow.corpus_id == corpus_id)
+        texts: dict[int, str] = {row.seq: shown(chunk_record(row)) for row in rows}
         embedder = corpus_embedder(corpus)
         old_path = index_path(services, corpus)
         generation = corpus.index_generation

@@ -21,7 +21,7 @@ SEED_SETS: dict[str, Path] = {"wms": _HERE / "seeds" / "wms.jsonl", "general": _
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedTask:
-    """One human-written task in the Self-Instruct seed format."""
+    """One task in the Self-Instruct seed format."""
 
     id: str  #: Unique id.
     name: str  #: Short name.

@@ -1,0 +1,129 @@
+"""Near-duplicates by wording: the index decides exactly as the definition does."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from corpora.korean.rouge import tokenize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from retrieval.near_duplicates import LexicalDuplicates, negation
+from rouge_score import rouge_scorer, tokenizers
+
+
+class _Blank(tokenizers.Tokenizer):
+    """Tokens are words between blanks: the definition's library with the simplest tokenizer."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return text.split()
+
+
+DEFINITION = rouge_scorer.RougeScorer(["rougeL"], tokenizer=_Blank())
+WORDS = st.lists(st.sampled_from("입고 출고 재고 반품 피킹 검수 않 로트".split()), min_size=1, max_size=9).map(" ".join)
+
+
+def repeats(kept: Sequence[str], text: str, threshold: str) -> str | None:
+    """The definition: the first kept text whose F1 is above the threshold, compared exactly."""
+    for other in kept:
+        score = DEFINITION.score(other, text)["rougeL"]
+        total = len(other.split()) + len(text.split())
+        # precision x len(prediction) is the length of the common subsequence, a whole number
+        common = round(score.precision * len(text.split()))
+        if Fraction(2 * common, total) > Fraction(threshold) and negation(tuple(other.split())) == negation(
+            tuple(text.split())
+        ):
+            return other
+    return None
+
+
+@settings(max_examples=300)
+@given(st.lists(WORDS, max_size=25), st.sampled_from(["0.5", "0.6", "0.7", "0.75", "0.9", "1.0"]))
+def test_same_decisions_as_the_definition(texts: list[str], threshold: str) -> None:
+    index, kept = LexicalDuplicates(threshold, "whitespace"), list[str]()
+    for text in texts:
+        hit = index.find(text)
+        assert (hit.question if hit else None) == repeats(kept, text, threshold)
+        if hit is None:
+            index.add(text, text)
+            kept.append(text)
+
+
+def found(kept: str, candidate: str) -> bool:
+    index = LexicalDuplicates("0.7")
+    index.add("a", kept)
+    return index.find(candidate) is not None
+
+
+@pytest.mark.parametrize(
+    ("kept", "candidate"),
+    [
+        ("입고 예정을 등록하려면 어떻게 하나요?", "입고 예정을 등록하려면 어떻게 하나요?"),
+        ("피킹 지시를 어떻게 확정하나요?", "피킹 지시는 어떻게 확정하나요?"),
+        ("로케이션을 새로 등록하는 방법을 알려 주세요.", "로케이션을 새로 등록하는 방법은 알려 주세요!"),
+        ("유통기한이란 무엇인가요?", unicodedata.normalize("NFD", "유통기한이란 무엇인가요?")),
+        ("", ""),
+    ],
+)
+def test_repeats_are_found(kept: str, candidate: str) -> None:
+    assert found(kept, candidate)
+
+
+@pytest.mark.parametrize(
+    ("kept", "candidate"),
+    [
+        ("WMS에서 입고 예정은 어떻게 등록하나요?", "WMS 비밀번호를 잊으면 누구에게 묻나요?"),
+        ("재고가 맞으면 무엇을 하나요?", "재고가 맞지 않으면 무엇을 하나요?"),
+        ("출고가 확정되면 송장을 어떻게 출력하나요?", "출고가 확정되지 않으면 송장을 어떻게 출력하나요?"),
+        ("검수를 하면 안 되는 상품은 무엇인가요?", "검수를 하면 되는 상품은 무엇인가요?"),
+        ("", "입고란 무엇인가요?"),
+    ],
+)
+def test_what_differs_is_kept(kept: str, candidate: str) -> None:
+    assert not found(kept, candidate)
+
+
+def test_an_exact_tie_is_no_duplicate() -> None:
+    """7 of 10 against 0.7: floats would call some of these above."""
+    index = LexicalDuplicates("0.7", "whitespace")
+    index.add("a", "가 나 다 라 마 바 사 아 자 차")
+    assert index.find("가 나 다 라 마 바 사 하 파 타") is None
+    assert index.find("가 나 다 라 마 바 사 아 파 타") is not None
+
+
+def test_grounded_rows_need_question_and_answer() -> None:
+    index = LexicalDuplicates("0.7")
+    index.add("a", "입고 마감 시각은 언제인가요?", "상온 창고의 입고 마감은 오후 5시입니다.")
+    assert index.find("입고 마감 시각은 언제인가요?", "냉동 창고는 오전 11시까지만 차량을 받습니다.") is None
+    hit = index.find("입고 마감 시각은 언제인가요?", "상온 창고의 입고 마감은 오후 5시입니다.")
+    assert hit is not None
+    assert (hit.key, hit.score, hit.answer_score) == ("a", 1.0, 1.0)
+
+
+def test_variants_of_one_group_are_not_compared() -> None:
+    index = LexicalDuplicates("0.7")
+    index.add("a", "피킹이란 무엇인가요?", group_id="g")
+    assert index.find("피킹이란 무엇인가요?", group_id="g") is None
+    assert index.find("피킹이란 무엇인가요?", group_id="h") is not None
+    assert index.find("피킹이란 무엇인가요?") is not None
+
+
+def test_the_first_kept_is_the_evidence() -> None:
+    index = LexicalDuplicates("0.5", "whitespace")
+    index.add("first", "가 나 다 라")
+    index.add("second", "가 나 다 마")
+    hit = index.find("가 나 다 마")
+    assert hit is not None
+    assert (hit.key, hit.score) == ("first", 0.75)
+
+
+@pytest.mark.parametrize("threshold", ["0", "-0.1", "1.01", "nan"])
+def test_thresholds_that_make_no_sense(threshold: str) -> None:
+    with pytest.raises(ValueError):
+        LexicalDuplicates(threshold)
+
+
+def test_tokens_of_the_definition_are_ours() -> None:
+    assert tokenize("whitespace", " 입고  예정 ") == ("입고", "예정")
