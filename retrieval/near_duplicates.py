@@ -22,8 +22,9 @@ from corpora.korean.rouge import tokenize
 
 __all__ = ["DuplicateHit", "LexicalDuplicates", "lcs_length", "negation"]
 
-#: Morphemes that turn a sentence around.
-NEGATION = frozenset({"않", "못", "말", "안", "아니"})
+#: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same.
+NEGATION = {"않": "않", "안": "않", "못": "못", "말": "말", "아니": "아니", "없": "없", "불": "불", "미": "미", "비": "비",
+            "불가": "불"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,5 +139,5 @@ class LexicalDuplicates:
 
 
 def negation(tokens: tuple[str, ...]) -> Counter[str]:
-    """The negating morphemes of a text, each with its count."""
-    return Counter(token for token in tokens if token in NEGATION)
+    """The negating morphemes of a text by meaning, each with its count."""
+    return Counter(NEGATION[token] for token in tokens if token in NEGATION)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,11 @@ def open_store(database_url: str | None, data_dir: Path) -> Store:
 
 
 def _prepare(data_dir: Path) -> None:
-    probe = data_dir / ".write-probe"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        # A name of its own: service and workers open the folder at the same time.
+        with tempfile.TemporaryFile(dir=data_dir):
+            pass
     except OSError as exc:
         raise DataDirError(
             f"The data directory {data_dir} cannot be written: {exc.strerror}. Choose another with --data-dir or mend "

@@ -107,8 +107,8 @@ class JobStore:
             row.error = {
                 "code": "worker_crashed",
                 "message": f"The worker died {row.crashes} times without a word; the job is given up.",
-                "hint": "See the log of the service; memory is the usual reason.",
-                "retryable": False,
+                "hint": "See the log of the service; memory is the usual reason. Then resume the job.",
+                "retryable": True,
             }
             self._end(session, row, "failed", now)
             return False
@@ -205,12 +205,16 @@ class JobStore:
 
         Raises:
             NotFoundError: there is no such job.
-            ConflictError: it is neither paused nor incomplete.
+            ConflictError: it is neither paused nor incomplete, nor failed for a reason that may pass.
         """
         with self._store.write() as session:
             row = self._require(session, job_id)
-            if row.status not in RESUMABLE:
-                raise ConflictError(f"Job '{job_id}' is {row.status}; only paused and incomplete jobs can be resumed.")
+            retryable = row.status == "failed" and bool((row.error or {}).get("retryable"))
+            if row.status not in RESUMABLE and not retryable:
+                raise ConflictError(
+                    f"Job '{job_id}' is {row.status}; only paused and incomplete jobs can be resumed, and failed ones "
+                    "whose error is retryable."
+                )
             row.params = row.params | changes
             row.status, row.error, row.finished_at, row.crashes = "queued", None, None, 0
             return row

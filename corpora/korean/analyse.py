@@ -57,8 +57,17 @@ DOMAIN_NOUNS = (
 #: Bumped when the choice of content morphemes changes.
 CONTENT_VERSION = 1
 #: Negation is kept although its tags are dropped: without it, "되지 않으면" and "되면" would be equal.
-NEGATION = frozenset({("않", "VX"), ("못", "VX"), ("말", "VX"), ("안", "MAG"), ("못", "MAG"), ("아니", "VCN")})
-CONTENT_PREFIXES = ("NN", "NP", "NR", "VV", "VA", "MM", "MA", "XR")
+NEGATION = {
+    ("않", "VX"): "않",
+    ("아니하", "VX"): "않",
+    ("못하", "VX"): "못",
+    ("말", "VX"): "말",
+    ("안", "MAG"): "안",
+    ("못", "MAG"): "못",
+    ("아니", "VCN"): "아니",
+}
+#: XPN too: 불가능 is 불+가능, and 재출고 is no 출고.
+CONTENT_PREFIXES = ("NN", "NP", "NR", "VV", "VA", "MM", "MA", "XR", "XPN")
 CONTENT_TAGS = frozenset({"SL", "SN", "SH"})
 #: Two workers double Kiwi's speed on two cores; more gain nothing there.
 WORKERS = 2
@@ -101,7 +110,10 @@ def _content(found: Iterable[Token]) -> tuple[str, ...]:
         tag = token.tag.partition("-")[0]  # VV-R and VV-I are the same part of speech
         if tag == "NNB":
             continue
-        if tag.startswith(CONTENT_PREFIXES) or tag in CONTENT_TAGS or (token.form, tag) in NEGATION:
+        negation = NEGATION.get((token.form, tag))
+        if negation is not None:
+            kept.append(negation)
+        elif tag.startswith(CONTENT_PREFIXES) or tag in CONTENT_TAGS:
             kept.append(token.form.lower())
     return tuple(kept)
 

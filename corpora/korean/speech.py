@@ -48,6 +48,8 @@ _HAERA_ENDINGS = (
     "는가",
     "으라",
 )
+#: Kiwi tags a closing -ㅁ as a final ending where the sentence has no full stop.
+_NOMINAL_ENDINGS = frozenset({"ᆷ", "음", "기"})
 _PUNCTUATION = frozenset({"SF", "SP", "SS", "SSO", "SSC", "SE", "SO", "SW", "SB"})
 #: Morphemes looked at from the end of a sentence.
 _TAIL = 4
@@ -64,6 +66,8 @@ def _level(morphemes: list[Morpheme]) -> SpeechLevel:
     endings = [m for m in tail if m.tag == "EF"]
     if endings:
         form = endings[-1].form
+        if form in _NOMINAL_ENDINGS:
+            return SpeechLevel.NOMINAL
         if form.endswith(_HAPSYO_ENDINGS):
             return SpeechLevel.HAPSYO
         return SpeechLevel.HAERA if form in _HAERA_ENDINGS else SpeechLevel.HAE

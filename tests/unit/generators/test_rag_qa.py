@@ -230,12 +230,17 @@ def test_a_context_too_small_fails_the_slot_and_keeps_what_it_cost() -> None:
     assert result == SlotResult(candidates=(), usage=Usage(requests=1), failed="context_too_small")
 
 
-def test_coverage_takes_the_documents_in_turn_and_does_not_depend_on_the_order_given() -> None:
-    many = [replace(chunks()[0], id=f"chunk_{d}_{i}", document_id=f"doc_{d}") for d in range(4) for i in range(5)]
+def test_coverage_takes_the_documents_in_turn_and_does_not_depend_on_ids() -> None:
+    many = [
+        replace(chunks()[0], id=f"chunk_{d}_{i}", document_id=f"doc_{d}", text=f"문서 {d}의 {i}번째 문단입니다.")
+        for d in range(4)
+        for i in range(5)
+    ]
     order = coverage_order(many)
     assert sorted(chunk.id for chunk in order) == sorted(chunk.id for chunk in many)
     assert all(len({chunk.document_id for chunk in order[n : n + 4]}) == 4 for n in range(0, 20, 4))
-    assert coverage_order(list(reversed(many))) == order
+    renamed = [replace(c, id=f"other_{20 - n}", document_id=c.document_id[::-1]) for n, c in enumerate(many)]
+    assert [chunk.text for chunk in coverage_order(renamed)] == [chunk.text for chunk in order]
 
 
 def test_capacity_is_one_slot_a_chunk_and_pass() -> None:
