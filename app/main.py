@@ -47,7 +47,7 @@ def create_app(services: Services, supervisor: Supervisor | None = None) -> Fast
 
     app = FastAPI(title="Malmoi", version="0.1.0", description=_ABOUT, lifespan=lifespan)
     app.state.services = services
-    app.state.chat = ChatProcess()
+    app.state.chat = ChatProcess(services.folder("logs") / "chat.log")
     install_error_handlers(app)
     for module in _ROUTERS:
         app.include_router(module.router)

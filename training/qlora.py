@@ -61,7 +61,8 @@ def plan_run(config: TrainConfig, recipe: Recipe, rows: int) -> Plan:
         learning_rate=rate,
         max_steps=config.max_steps or -1,
         total_steps=total,
-        eval_steps=max(1, min(recipe.eval_steps, total)),
+        # A short run is evaluated and saved four times, or a kill would cost all of it.
+        eval_steps=max(1, min(recipe.eval_steps, math.ceil(total / 4))),
     )
 
 
@@ -74,16 +75,12 @@ class History(TrainerCallback):
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     first_step: int = 0
-    dtypes: dict[str, torch.dtype] = field(default_factory=dict)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Give resumed LoRA weights their dtype back: a resume turns bfloat16 into float32 and the curves part."""
+        """Note where this attempt begins, for the estimate of the end."""
         self.first_step, self.started = state.global_step, time.time()
-        for name, parameter in kwargs["model"].named_parameters():
-            if name in self.dtypes and parameter.dtype != self.dtypes[name]:
-                parameter.data = parameter.data.to(self.dtypes[name])
 
     def on_log(
         self,
@@ -116,6 +113,21 @@ class History(TrainerCallback):
         parts = [f"training loss={row['train_loss']:.3f}"] if "train_loss" in row else []
         parts += [f"validation loss={row['valid_loss']:.3f}"] if "valid_loss" in row else []
         self.events.emit("metrics", f"Step {step}/{self.total_steps}: {', '.join(parts)}", data)
+
+
+class _ResumableTrainer(SFTTrainer):
+    """Gives resumed LoRA weights their dtype back.
+
+    PEFT loads a bfloat16 adapter as float32, and the curves part. It must happen here, before the optimizer takes its
+    state over: mended later, the moments stay float32 and the fused AdamW refuses them.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        trained = {name: p.dtype for name, p in self.model.named_parameters() if p.requires_grad}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, parameter in self.model.named_parameters():
+            if name in trained:
+                parameter.data = parameter.data.to(trained[name])
 
 
 def _dataset(rows: Sequence[EncodedRow]) -> Dataset:
@@ -161,6 +173,8 @@ def make_trainer(
         max_length=recipe.max_length,
         packing=False,
         logging_steps=max(1, plan.total_steps // 40),
+        # On, the library shows the mean of the finite losses instead of a loss that is no number.
+        logging_nan_inf_filter=False,
         eval_strategy="steps" if valid else "no",
         eval_steps=plan.eval_steps,
         save_strategy="steps",
@@ -170,7 +184,7 @@ def make_trainer(
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    trainer = SFTTrainer(
+    return _ResumableTrainer(
         model=model,
         args=arguments,
         train_dataset=_dataset(train),
@@ -179,8 +193,6 @@ def make_trainer(
         peft_config=adapter,
         callbacks=[history],
     )
-    history.dtypes = {n: p.dtype for n, p in trainer.model.named_parameters() if p.requires_grad}
-    return trainer
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ outcome. When standard input closes the parent is gone, and the whole process gr
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -28,13 +27,6 @@ __all__ = ["main"]
 logger = logging.getLogger("malmoi.worker")
 #: A stop is seen within this time; a lease of 30 s survives fourteen lost beats.
 HEARTBEAT_S = 2.0
-PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent's thread ends: the second belt beside the pipe."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _kill_group() -> None:
@@ -43,7 +35,10 @@ def _kill_group() -> None:
 
 
 def _watch_parent() -> None:
-    """Block on standard input until the parent closes it by ending."""
+    """Block on standard input until the parent closes it by ending.
+
+    Not the kernel's parent-death signal: that ends this process alone, before it can take its children along.
+    """
     while os.read(0, 1):
         pass
     _kill_group()
@@ -104,7 +99,6 @@ def _run(kind: JobKind, context: JobContext, params: dict[str, Any]) -> JobOutco
 
 def main() -> int:
     """Run the attempt that standard input orders."""
-    _die_with_parent()
     orders = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_watch_parent, daemon=True, name="parent").start()
     logging.basicConfig(level=logging.WARNING)

@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.services.context import Services
@@ -40,9 +41,10 @@ class ChatRequest:
 
 
 class ChatProcess:
-    """The child that holds the model; safe to share between threads."""
+    """The child that holds the model; safe to share between threads. What its libraries say goes to ``log``."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Path) -> None:
+        self._log = log
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._ids = itertools.count(1)
@@ -72,7 +74,8 @@ class ChatProcess:
                 child.wait()
                 self._child = None
                 raise UnavailableError(
-                    f"The chat process ended with code {child.returncode}; ask again.", code="chat_process_died"
+                    f"The chat process ended with code {child.returncode}; ask again. Its log: {self._log}",
+                    code="chat_process_died",
                 )
             self._idle = threading.Timer(IDLE_S, self.close)
             self._idle.daemon = True
@@ -87,13 +90,15 @@ class ChatProcess:
 
     def _running(self) -> subprocess.Popen[str]:
         if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "training", "serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
+            with self._log.open("ab") as log:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", "training", "serve"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                )
         return self._child
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from app.store.queries import count, find
 from app.store.tables import Base, CorpusRow
 from corpora.errors import InvalidInputError, MalmoiError
 from sqlalchemy.exc import IntegrityError
-from tests.integration.store.conftest import OpenStore
+from tests.integration.conftest import OpenStore
 
 
 def corpus(name: str) -> CorpusRow:

@@ -11,7 +11,7 @@ from app.store.jobs import LEASE_S, MAX_CRASHES, JobStore, LostLeaseError
 from app.store.queries import count
 from app.store.tables import EventRow, JobRow, ResourceRow
 from corpora.errors import ConflictError, NotFoundError
-from tests.integration.store.conftest import OpenStore
+from tests.integration.conftest import OpenStore
 
 
 class Clock:
