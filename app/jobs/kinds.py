@@ -20,7 +20,8 @@ StopRequest = Literal["cancel", "pause"]
 class JobOutcome:
     """How an attempt ended."""
 
-    status: Literal["succeeded", "incomplete", "failed", "cancelled", "paused"]  #: The job's status from now on.
+    #: The job's status from now on; ``retry`` asks for another attempt, as if this process had died.
+    status: Literal["succeeded", "incomplete", "failed", "cancelled", "paused", "retry"]
     result: dict[str, Any] | None = None  #: Kind-specific outcome.
     error: dict[str, Any] | None = None  #: code, message, hint, retryable.
 

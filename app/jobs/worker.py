@@ -121,7 +121,10 @@ def main() -> int:
     try:
         outcome = _run(kinds[row.kind], context, row.params)
         heart.end()
-        jobs.finish(job_id, attempt, outcome.status, outcome.result, outcome.error)
+        if outcome.status == "retry":
+            jobs.release(job_id, attempt, crashed=True)
+        else:
+            jobs.finish(job_id, attempt, outcome.status, outcome.result, outcome.error)
     except LostLeaseError:
         return 3
     finally:

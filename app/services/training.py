@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -191,6 +192,11 @@ class _Trainer:
                 self.error.get("param"),
                 self.error.get("hint", ""),
             )
+        if returncode < 0:
+            # Killed from outside, by the machine's memory guard as a rule: the checkpoint is still there.
+            name = signal.Signals(-returncode).name
+            self.context.event("error", f"학습 프로세스가 {name}(으)로 끝났습니다. 체크포인트에서 다시 시작합니다.")
+            return JobOutcome(status="retry")
         tail = "\n".join(self.log)
         return _failed(
             "training_failed",

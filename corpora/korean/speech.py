@@ -55,6 +55,14 @@ _PUNCTUATION = frozenset({"SF", "SP", "SS", "SSO", "SSC", "SE", "SO", "SW", "SB"
 _TAIL = 4
 
 
+def _level_of_ending(form: str) -> SpeechLevel:
+    if form in _NOMINAL_ENDINGS:
+        return SpeechLevel.NOMINAL
+    if form.endswith(_HAPSYO_ENDINGS):
+        return SpeechLevel.HAPSYO
+    return SpeechLevel.HAERA if form in _HAERA_ENDINGS else SpeechLevel.HAE
+
+
 def _level(morphemes: list[Morpheme]) -> SpeechLevel:
     tail = [m for m in morphemes if m.tag not in _PUNCTUATION][-_TAIL:]
     if not tail:
@@ -65,12 +73,7 @@ def _level(morphemes: list[Morpheme]) -> SpeechLevel:
         return SpeechLevel.HAEYO
     endings = [m for m in tail if m.tag == "EF"]
     if endings:
-        form = endings[-1].form
-        if form in _NOMINAL_ENDINGS:
-            return SpeechLevel.NOMINAL
-        if form.endswith(_HAPSYO_ENDINGS):
-            return SpeechLevel.HAPSYO
-        return SpeechLevel.HAERA if form in _HAERA_ENDINGS else SpeechLevel.HAE
+        return _level_of_ending(endings[-1].form)
     if last.tag == "ETN" or last.tag.startswith("N") or last.tag in ("SL", "SN", "XSN"):
         return SpeechLevel.NOMINAL
     return SpeechLevel.NEUTRAL

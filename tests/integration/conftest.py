@@ -1,7 +1,7 @@
 """The store on SQLite and on PostgreSQL: every test here runs on both.
 
-PostgreSQL is found by ``MALMOI_TEST_DATABASE_URL``; a run has a schema of its own, dropped at the end. A machine without
-one skips with a reason, CI fails.
+PostgreSQL is found by ``MALMOI_TEST_DATABASE_URL``; a run has a schema of its own, dropped at the end. A machine
+without one skips with a reason, CI fails.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from app.store.database import Store, open_store
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
+
+from app.store.database import Store, open_store
 
 POSTGRES = os.environ.get("MALMOI_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 OpenStore = Callable[[], Store]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from corpora.records import Chunk
 from retrieval.embedders import HashedEmbedder
 from retrieval.index import BrokenIndexError, VectorIndex

@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from app.jobs.kinds import JobContext, JobKind, JobOutcome
 from corpora.errors import InvalidInputError
-from pydantic import BaseModel
 
 
 class Params(BaseModel):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from app.jobs.supervisor import Supervisor
 from app.store.database import Store
 from app.store.jobs import JobStore
@@ -75,7 +76,7 @@ def test_outcomes(supervisor: Supervisor, jobs: JobStore, store: Store, tmp_path
     assert (row.status, row.result, row.progress) == ("succeeded", {"times": 3}, {"half": 1})
     row = ended(jobs, refused)
     assert row.error is not None
-    assert (row.status, row.error["code"], row.error["param"]) == ("failed", "invalid_input", "folder")
+    assert (row.status, row.error["code"], row.error["param"]) == ("failed", "invalid_value", "folder")
     row = ended(jobs, broken)
     assert row.error is not None
     assert (row.status, row.error["code"]) == ("failed", "internal_error")

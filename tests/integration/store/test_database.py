@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
 from app.store import database
 from app.store.database import DataDirError, Store, open_store
 from app.store.paging import page
 from app.store.queries import count, find
 from app.store.tables import Base, CorpusRow
 from corpora.errors import InvalidInputError, MalmoiError
-from sqlalchemy.exc import IntegrityError
 from tests.integration.conftest import OpenStore
 
 
@@ -64,10 +65,14 @@ def test_many_open_at_once(opened: OpenStore) -> None:
 
 
 def test_an_exception_rolls_back(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.write() as session:
-        session.add(corpus("a"))
-        session.flush()
-        raise RuntimeError
+    def fail_half_way() -> None:
+        with store.write() as session:
+            session.add(corpus("a"))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     with pytest.raises(IntegrityError), store.write() as session:
         session.add_all([corpus("b"), corpus("b")])
     with store.read() as session:

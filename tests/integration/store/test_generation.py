@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from app.store.database import Store
 from app.store.generation import SqlLedger, SqlReplyCache, SqlSampleSink
 from app.store.jobs import JobStore, LostLeaseError
@@ -74,7 +75,9 @@ def test_what_is_committed_comes_back_equal(store: Store, job_id: str) -> None:
 def test_a_slot_is_committed_whole_or_not_at_all(store: Store, job_id: str) -> None:
     sink = SqlSampleSink(store, job_id, 1, "ds")
     sink.commit(outcome(0, True))
-    clashing = SlotOutcome(slot=1, generator="rag_qa", samples=(sample(1, 0, accepted=True), sample(0, 0, accepted=True)))
+    clashing = SlotOutcome(
+        slot=1, generator="rag_qa", samples=(sample(1, 0, accepted=True), sample(0, 0, accepted=True))
+    )
     with pytest.raises(Exception, match="(?i)unique"):
         sink.commit(clashing)
     with store.read() as session:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from app.store.database import Store
 from app.store.jobs import LEASE_S, MAX_CRASHES, JobStore, LostLeaseError
 from app.store.queries import count

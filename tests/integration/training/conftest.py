@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from corpora.bundled import MANUAL_DIR
 from tests.tiny_base import build_tiny_base
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from training.encoding import IGNORED, encode_row, encode_rows, prompt_ids
 from training.errors import EncodingError
 from training.loading import load_tokenizer
@@ -58,7 +59,9 @@ def test_the_eeve_prompt_to_the_letter(tokenizer: Any) -> None:
 
 def test_every_turn_but_those_of_weight_0(tokenizer: Any) -> None:
     ignored = ANSWER | {"content": "잘못된 답입니다.", "weight": 0}
-    row = encode_row([QUESTION, ANSWER, QUESTION, ignored, QUESTION, ANSWER], tokenizer, load_template("demo.jinja"), 9999)
+    row = encode_row(
+        [QUESTION, ANSWER, QUESTION, ignored, QUESTION, ANSWER], tokenizer, load_template("demo.jinja"), 9999
+    )
     assert trained(row, tokenizer) == (ANSWER["content"] + tokenizer.eos_token) * 2
 
 
@@ -94,7 +97,9 @@ def test_any_conversation(tokenizer: Any, turns: list[tuple[str, str]], name: st
     if any(token in text for turn in turns for text in turn for token in specials):
         return
     messages = [
-        {"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
     row = encode_row(messages, tokenizer, load_template(name), 10**6)
     assert trained(row, tokenizer) == "".join(answer + tokenizer.eos_token for _, answer in turns)

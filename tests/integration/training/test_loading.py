@@ -9,6 +9,7 @@ import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, get_peft_model
+
 from training.errors import BaseModelError
 from training.loading import load_base, load_tokenizer
 

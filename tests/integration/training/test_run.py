@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from corpora.errors import MalmoiError
 from peft import PeftModel
 from safetensors.torch import load_file
+
+from corpora.errors import MalmoiError
 from training import run as run_module
 from training.chat import Chat, serve
 from training.config import TrainConfig

@@ -6,6 +6,7 @@ import json
 import unicodedata
 
 import pytest
+
 from corpora.bundled import manual_pages, seed_tasks
 from corpora.bundled.loader import parse_seed_tasks
 from corpora.errors import InvalidInputError

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from corpora.markdown import blocks, plain
 from hypothesis import given
 from hypothesis import strategies as st
+
+from corpora.markdown import blocks, plain
 
 PAGE = """---
 title: 입고

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from corpora.errors import InvalidTrainingFileError
 from corpora.messages import message_line, validate_training_file
 

@@ -6,10 +6,11 @@ import codecs
 import unicodedata
 
 import pytest
-from corpora.errors import UnreadableDocumentError
-from corpora.readers import read_document
 from hypothesis import given
 from hypothesis import strategies as st
+
+from corpora.errors import UnreadableDocumentError
+from corpora.readers import read_document
 
 TEXT = "# 입고 예정\n\n차량이 도착하면 ASN을 조회합니다.\n"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from rouge_score import rouge_scorer
+
 from corpora.korean.analyse import content_morphemes, sentences
 from corpora.korean.rouge import TOKENIZERS, rouge_l, tokenize
-from rouge_score import rouge_scorer
 
 
 def test_the_library_alone_is_blind_to_hangul() -> None:

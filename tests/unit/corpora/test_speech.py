@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+
 from corpora.korean.speech import SpeechLevel, is_polite, speech_level
 
 TABLE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from corpora.bundled.loader import SeedTask
 from corpora.records import Candidate, Message, Provenance, Sample, Verdict
 from generators.curation.curator import ACCEPTED, Curator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from corpora.bundled import manual_pages
 from corpora.records import Chunk, Document
 from generators.base import SlotPlan, Workspace

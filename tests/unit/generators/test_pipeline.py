@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from corpora.records import Candidate, Message, Provenance, Sample
 from generators.base import Generator, PoolView, SlotPlan, SlotResult, Workspace
 from generators.curation.curator import Curator
@@ -16,11 +19,26 @@ from generators.memory import MemoryLedger, MemoryReplyCache, MemorySink
 from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
 from generators.planning import plan_slots
 from generators.ports import Budget, BudgetExhaustedError, SlotOutcome
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from retrieval.embedders import HashedEmbedder
 
-SUBJECTS = "입고 출고 반품 피킹 패킹 적치 보충 상차 하차 검수 실사 할당 로트 송장 도크 웨이브".split()
+SUBJECTS = [
+    "입고",
+    "출고",
+    "반품",
+    "피킹",
+    "패킹",
+    "적치",
+    "보충",
+    "상차",
+    "하차",
+    "검수",
+    "실사",
+    "할당",
+    "로트",
+    "송장",
+    "도크",
+    "웨이브",
+]
 EMBEDDER = HashedEmbedder.fit([f"{word}에 관한 문장입니다." for word in SUBJECTS])
 TRAIN, HELDOUT = Workspace(), Workspace(seed_tasks=())
 
@@ -186,9 +204,7 @@ def test_no_slot_starts_ahead_of_its_window() -> None:
     st.lists(st.tuples(st.integers(1, 5), st.integers(0, 30), st.integers(0, 10)), min_size=1, max_size=4),
     st.floats(0, 0.5),
 )
-def test_a_plan_uses_every_slot_once_and_holds_out_a_share(
-    shapes: list[tuple[int, int, int]], fraction: float
-) -> None:
+def test_a_plan_uses_every_slot_once_and_holds_out_a_share(shapes: list[tuple[int, int, int]], fraction: float) -> None:
     @dataclass
     class Sized:
         name: str

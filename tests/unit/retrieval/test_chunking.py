@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from corpora.bundled import manual_pages
-from corpora.records import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from corpora.bundled import manual_pages
+from corpora.records import Document
 from retrieval.chunking import MAX_CHARS, chunk_document
 
 

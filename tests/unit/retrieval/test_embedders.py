@@ -6,6 +6,7 @@ import json
 import unicodedata
 
 import numpy as np
+
 from retrieval.embedders import DIMENSION, HashedEmbedder
 
 TEXTS = ["입고 예정을 등록합니다.", "반품 상품을 검수합니다.", "피킹 지시를 확정합니다."]

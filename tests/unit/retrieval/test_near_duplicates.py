@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
-from corpora.korean.rouge import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval.near_duplicates import LexicalDuplicates, negation
 from rouge_score import rouge_scorer, tokenizers
+
+from corpora.korean.rouge import tokenize
+from retrieval.near_duplicates import LexicalDuplicates, negation
 
 
 class _Blank(tokenizers.Tokenizer):
@@ -22,7 +23,9 @@ class _Blank(tokenizers.Tokenizer):
 
 
 DEFINITION = rouge_scorer.RougeScorer(["rougeL"], tokenizer=_Blank())
-WORDS = st.lists(st.sampled_from("입고 출고 재고 반품 피킹 검수 않 로트".split()), min_size=1, max_size=9).map(" ".join)
+WORDS = st.lists(
+    st.sampled_from(["입고", "출고", "재고", "반품", "피킹", "검수", "않", "로트"]), min_size=1, max_size=9
+).map(" ".join)
 
 
 def repeats(kept: Sequence[str], text: str, threshold: str) -> str | None:
