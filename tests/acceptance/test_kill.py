@@ -94,7 +94,7 @@ def endpoint_settings(endpoint: Endpoint, model: str = "scripted") -> dict[str, 
     return {"MALMOI_MODEL_BASE_URL": endpoint.url, "MALMOI_MODEL": model, "MALMOI_MODEL_API_KEY": "k"}
 
 
-@pytest.mark.parametrize("victim", ["worker", "service"])
+@pytest.mark.parametrize("victim", ["worker", pytest.param("service", marks=pytest.mark.long)])
 def test_killed_in_mid_generation(start_service: Any, endpoint: Endpoint, victim: str) -> None:
     settings = endpoint_settings(endpoint, "scripted-slow")
     # Two services, two uploads: ids differ, and still the samples are the same to the last character.

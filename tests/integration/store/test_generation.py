@@ -78,7 +78,7 @@ def test_a_slot_is_committed_whole_or_not_at_all(store: Store, job_id: str) -> N
     clashing = SlotOutcome(
         slot=1, generator="rag_qa", samples=(sample(1, 0, accepted=True), sample(0, 0, accepted=True))
     )
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         sink.commit(clashing)
     with store.read() as session:
         assert count(session, SlotRow) == 1

@@ -79,14 +79,14 @@ def test_what_is_cut_and_dropped_is_counted(tokenizer: Any) -> None:
 
 def test_a_template_that_loses_the_stop_token_is_refused(tokenizer: Any) -> None:
     template = load_template("demo.jinja").replace("message['content'] + eos_token", "message['content']")
-    with pytest.raises(EncodingError, match="row 1: .*never stop"):
+    with pytest.raises(EncodingError, match=r"row 1: .*never stop"):
         encode_rows([[QUESTION, ANSWER]], tokenizer, template, 1000)
     unmarked = load_template("demo.jinja").replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
     with pytest.raises(EncodingError, match="marks 0 answers of 1"):
         encode_row([QUESTION, ANSWER], tokenizer, unmarked, 1000)
 
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(str.strip)
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(str.strip)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -28,7 +28,7 @@ def gradients(base: Path, *, evaluate_first: bool) -> dict[str, torch.Tensor]:
 
 
 def test_an_evaluation_leaves_gradients_as_they_are(tiny_base: Path) -> None:
-    """On CPUs with AVX512-BF16 bitsandbytes repacks weights at the first evaluation, and gradients go wrong in silence."""
+    """On CPUs with AVX512-BF16 bitsandbytes repacks weights at the first evaluation; gradients then go wrong."""
     before, after = gradients(tiny_base, evaluate_first=False), gradients(tiny_base, evaluate_first=True)
     assert before.keys() == after.keys()
     assert any(gradient.abs().sum() > 0 for gradient in before.values())

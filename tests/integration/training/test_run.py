@@ -26,7 +26,7 @@ from training.recipes import RECIPES
 from training.run import run_training
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Stands for a kill right after a step was logged."""
 
 
@@ -40,7 +40,7 @@ class Heard(Events):
     def emit(self, type_: str, message: str, data: dict[str, Any] | None = None, level: str = "info") -> None:
         self.lines.append((type_, message, data or {}))
         if self.die_at is not None and (data or {}).get("step") == self.die_at:
-            raise Interrupted
+            raise InterruptedRunError
 
     def result(self) -> dict[str, Any]:
         return next(data for type_, _, data in self.lines if type_ == "result")
@@ -61,7 +61,7 @@ def config(base: Path, file: Path, out: Path, **more: Any) -> TrainConfig:
 def test_a_run_and_a_resumed_run_are_the_same(tiny_base: Path, training_file: Path, tmp_path: Path) -> None:
     calm = Heard()
     run_training(config(tiny_base, training_file, tmp_path / "calm"), calm)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         run_training(config(tiny_base, training_file, tmp_path / "killed"), Heard(die_at=8))
     resumed = Heard()
     run_training(config(tiny_base, training_file, tmp_path / "killed"), resumed)
@@ -79,7 +79,7 @@ def test_a_run_and_a_resumed_run_are_the_same(tiny_base: Path, training_file: Pa
 
 
 def check_outcome(base: Path, result: dict[str, Any]) -> None:
-    """The adapter opens with plain peft, changes the model, and holds no pickle; the result file has OpenAI's columns."""
+    """The adapter opens with plain peft and holds no pickle; the result file has OpenAI's columns."""
     adapter = Path(result["adapter_dir"])
     assert not list(adapter.glob("*.bin"))
     assert not list(adapter.glob("*.pt"))
@@ -100,8 +100,8 @@ def check_outcome(base: Path, result: dict[str, Any]) -> None:
 
 def chat_with(base: Path, adapter: Path) -> None:
     """Chat answers a line a request; a fault of one is told and does not end the rest."""
-    ask = {"messages": [{"role": "user", "content": "3번 로케이션은 어디에 있나요?"}], "max_tokens": 8, "temperature": 0,
-           "top_p": 1.0, "seed": None, "stop": []}  # fmt: skip
+    question = [{"role": "user", "content": "3번 로케이션은 어디에 있나요?"}]
+    ask = {"messages": question, "max_tokens": 8, "temperature": 0, "top_p": 1.0, "seed": None, "stop": []}
     model = {"base": str(base), "adapter": str(adapter), "recipe": "demo"}
     long = [{"role": "user", "content": "로케이션 " * 3000}]
     requests = [

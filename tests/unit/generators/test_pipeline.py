@@ -21,7 +21,7 @@ from generators.planning import plan_slots
 from generators.ports import Budget, BudgetExhaustedError, SlotOutcome
 from retrieval.embedders import HashedEmbedder
 
-SUBJECTS = [
+SUBJECTS = (
     "입고",
     "출고",
     "반품",
@@ -36,9 +36,7 @@ SUBJECTS = [
     "할당",
     "로트",
     "송장",
-    "도크",
-    "웨이브",
-]
+)
 EMBEDDER = HashedEmbedder.fit([f"{word}에 관한 문장입니다." for word in SUBJECTS])
 TRAIN, HELDOUT = Workspace(), Workspace(seed_tasks=())
 
