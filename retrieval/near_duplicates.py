@@ -2,39 +2,30 @@
 
 Two texts are near-duplicates iff ``2 * L * den > num * (m + n)``, where L is the longest common subsequence of their
 tokens, m and n their lengths, and num/den the threshold read from its decimal string: integers, because
-rouge-score's floats call half of the exact ties "above". Rows grounded in documents are duplicates when question
-*and* answer are; free instructions by the instruction. Texts that differ in their negation never are.
+rouge-score's floats call half of the exact ties "above". (The tokenizer ``english`` is the reference mode and keeps
+rouge-score's own float expression.) Rows grounded in documents are duplicates when question *and* answer are; free
+instructions by the instruction; variants of one group are not compared. Guards veto what shares its words and differs
+in meaning (``retrieval.guards``).
 
-``LexicalDuplicates`` finds one kept row that a candidate repeats, by an inverted index over each text's rarest tokens:
-F > t needs a common multiset of more than t*(m+n)/2 tokens, so texts that share none of a long enough prefix cannot
-be near-duplicates.
+One index serves one candidate at a time (``find``, ``add``) and whole files (``find_tokens``, ``add_tokens``).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from rapidfuzz.distance import LCSseq
 
 from corpora.korean.rouge import tokenize
+from retrieval.guards import GUARDS, Guard
+from retrieval.overlap_index import Encoded, OverlapIndex
 
-__all__ = ["DuplicateHit", "LexicalDuplicates", "lcs_length", "negation"]
+__all__ = ["DEFAULT_GUARDS", "DuplicateHit", "LexicalDuplicates", "Tokenized"]
 
-#: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same.
-NEGATION = {
-    "않": "않",
-    "안": "않",
-    "못": "못",
-    "말": "말",
-    "아니": "아니",
-    "없": "없",
-    "불": "불",
-    "불가": "불",
-    "미": "미",
-    "비": "비",
-}
+#: Of 80 hand-written pairs negation alone decides 22 wrongly, both none (docs/decisions.md has ParaKQC).
+DEFAULT_GUARDS = ("negation", "noun_substitution")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,106 +39,125 @@ class DuplicateHit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    key: str
-    question: str
-    tokens: tuple[str, ...]
-    answer: tuple[str, ...] | None
-    group_id: str | None
+class Tokenized:
+    """A row ready to be compared."""
 
-
-def lcs_length(first: tuple[str, ...], second: tuple[str, ...]) -> int:
-    """Length of the longest common subsequence of two token sequences."""
-    return int(LCSseq.similarity(first, second))
+    question: str  #: Question or instruction.
+    tokens: tuple[str, ...]  #: Its tokens.
+    answer: tuple[str, ...] | None = None  #: Tokens of the answer, where grounded.
+    group_id: str | None = None  #: Variants of one group are not compared.
 
 
 class LexicalDuplicates:
     """Kept rows, searchable for one that a candidate repeats; first kept wins."""
 
-    def __init__(self, threshold: str = "0.7", tokenizer: str = "content_morphemes") -> None:
-        exact = Fraction(threshold)
-        if not 0 < exact <= 1:
-            raise ValueError(f"the threshold is above 0 and at most 1, not {threshold}")
+    def __init__(
+        self,
+        threshold: str = "0.7",
+        tokenizer: str = "content_morphemes",
+        guards: Sequence[str] = DEFAULT_GUARDS,
+    ) -> None:
         self.threshold = threshold
         self.tokenizer = tokenizer
+        self._guards: tuple[Guard, ...] = tuple(GUARDS[name] for name in guards)
+        exact = Fraction(threshold)
         self._num, self._den = exact.numerator, exact.denominator
-        self._rows: list[_Row] = []
-        self._postings: dict[str, list[int]] = defaultdict(list)
-        self._frequency: Counter[str] = Counter()
+        self._float = float(threshold) if tokenizer == "english" else None
+        self._index = OverlapIndex(exact)
+        self._keys: list[str] = []
+        self._rows: list[Tokenized] = []
+        #: Texts without any token are compared letter by letter.
         self._blank: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, key: str, question: str, answer: str | None = None, group_id: str | None = None) -> None:
-        """Keep a row; ``answer`` only where it is grounded in documents."""
-        tokens = tokenize(self.tokenizer, question)
-        number = len(self._rows)
+    def tokenized(self, question: str, answer: str | None = None, group_id: str | None = None) -> Tokenized:
+        """A row in tokens; ``answer`` only where it is grounded in documents."""
         grounded = tokenize(self.tokenizer, answer) if answer is not None else None
-        self._rows.append(_Row(key, question, tokens, grounded, group_id))
-        if not tokens:
-            self._blank.setdefault(" ".join(question.split()), number)
-        for token in set(tokens):
-            self._postings[token].append(number)
-        self._frequency.update(set(tokens))
+        return Tokenized(question, tokenize(self.tokenizer, question), grounded, group_id)
+
+    def add(self, key: str, question: str, answer: str | None = None, group_id: str | None = None) -> None:
+        """Keep a row."""
+        self.add_tokens(key, self.tokenized(question, answer, group_id))
 
     def find(self, question: str, answer: str | None = None, group_id: str | None = None) -> DuplicateHit | None:
         """The first kept row that this one repeats, or None."""
-        tokens = tokenize(self.tokenizer, question)
-        if not tokens:
-            number = self._blank.get(" ".join(question.split()))
-            if number is None:
-                return None
-            row = self._rows[number]
-            return DuplicateHit(key=row.key, question=row.question, score=1.0)
-        answer_tokens = tokenize(self.tokenizer, answer) if answer is not None else None
-        for number in sorted(self._candidates(tokens)):
-            hit = self._verify(self._rows[number], tokens, answer_tokens, group_id)
+        return self.find_tokens(self.tokenized(question, answer, group_id))
+
+    def nearest(self, question: str, answer: str | None = None, group_id: str | None = None) -> DuplicateHit | None:
+        """The kept row that this one repeats most closely (earliest on ties), or None."""
+        hits = self.find_all(self.tokenized(question, answer, group_id))
+        return max(hits, key=lambda hit: hit.score, default=None)
+
+    def add_tokens(self, key: str, row: Tokenized) -> None:
+        """Keep a row that is tokenized already."""
+        if not row.tokens:
+            self._blank.setdefault(" ".join(row.question.split()), len(self._rows))
+        self._index.add(self._index.encode(row.tokens))
+        self._keys.append(key)
+        self._rows.append(row)
+
+    def find_tokens(self, row: Tokenized) -> DuplicateHit | None:
+        """The first kept row that ``row`` repeats, or None."""
+        if not row.tokens:
+            return self._find_blank(row)
+        encoded = self._index.encode(row.tokens)
+        for number in self._index.candidates(encoded):
+            hit = self._verify(number, row, encoded)
             if hit is not None:
                 return hit
         return None
 
-    def _candidates(self, tokens: tuple[str, ...]) -> set[int]:
-        """Rows that share one of the rarest tokens of ``tokens``.
+    def find_all(self, row: Tokenized) -> list[DuplicateHit]:
+        """Every kept row that ``row`` repeats, in order of keeping."""
+        if not row.tokens:
+            blank = self._find_blank(row)
+            return [blank] if blank else []
+        encoded = self._index.encode(row.tokens)
+        hits = (self._verify(number, row, encoded) for number in self._index.candidates(encoded))
+        return [hit for hit in hits if hit is not None]
 
-        A duplicate's common multiset C obeys 2C*den > num*(m+n) and n >= C, hence C*(2*den - num) > num*m: of the m
-        tokens at most m - C are not shared, so any m - C + 1 of them hold a shared one.
-        """
-        m = len(tokens)
-        least = self._num * m // (2 * self._den - self._num) + 1
-        by_rarity = sorted(tokens, key=lambda token: (self._frequency[token], token))
-        prefix = by_rarity[: m - least + 1]
-        found: set[int] = set()
-        for token in set(prefix):
-            found.update(self._postings.get(token, ()))
-        return found
+    def _find_blank(self, row: Tokenized) -> DuplicateHit | None:
+        number = self._blank.get(" ".join(row.question.split()))
+        if number is None or (row.group_id is not None and self._rows[number].group_id == row.group_id):
+            return None
+        return DuplicateHit(key=self._keys[number], question=self._rows[number].question, score=1.0)
 
-    def _above(self, first: tuple[str, ...], second: tuple[str, ...]) -> float | None:
-        """The F1 of two token sequences when it is above the threshold, else None."""
-        total = len(first) + len(second)
-        if 2 * min(len(first), len(second)) * self._den <= self._num * total:
-            return None
-        common = lcs_length(first, second)
-        return 2 * common / total if 2 * common * self._den > self._num * total else None
+    def _above(self, common: int, m: int, n: int) -> bool:
+        """Whether ``common`` of m and n tokens is above the threshold; ``m`` is the candidate's length."""
+        if self._float is None:
+            return 2 * common * self._den > self._num * (m + n)
+        if common == 0:
+            return False
+        precision, recall = common / n, common / m
+        return 2 * precision * recall / (precision + recall) > self._float
 
-    def _verify(
-        self, row: _Row, tokens: tuple[str, ...], answer: tuple[str, ...] | None, group_id: str | None
-    ) -> DuplicateHit | None:
-        if group_id is not None and row.group_id == group_id:
+    def _answers(self, first: tuple[str, ...], second: tuple[str, ...]) -> float | None:
+        """The F1 of two answers when it is above the threshold, else None."""
+        if first == second:
+            return 1.0
+        m, n = len(first), len(second)
+        if min(m, n) < self._index.least(m, n):
             return None
-        if negation(row.tokens) != negation(tokens):
+        common = int(LCSseq.similarity(first, second))
+        return 2 * common / (m + n) if self._above(common, m, n) else None
+
+    def _verify(self, number: int, row: Tokenized, encoded: Encoded) -> DuplicateHit | None:
+        kept = self._rows[number]
+        if row.group_id is not None and kept.group_id == row.group_id:
             return None
-        score = self._above(row.tokens, tokens)
-        if score is None:
+        common = self._index.common(encoded, number)
+        m, n = len(row.tokens), len(kept.tokens)
+        if not self._above(common, m, n):
             return None
         answer_score = None
-        if answer is not None and row.answer is not None:
-            answer_score = 1.0 if row.answer == answer else self._above(row.answer, answer)
+        if row.answer is not None and kept.answer is not None:
+            answer_score = self._answers(row.answer, kept.answer)
             if answer_score is None:
                 return None
-        return DuplicateHit(key=row.key, question=row.question, score=score, answer_score=answer_score)
-
-
-def negation(tokens: tuple[str, ...]) -> Counter[str]:
-    """The negating morphemes of a text by meaning, each with its count."""
-    return Counter(NEGATION[token] for token in tokens if token in NEGATION)
+        if any(guard(kept.question, kept.tokens, row.question, row.tokens) for guard in self._guards):
+            return None
+        return DuplicateHit(
+            key=self._keys[number], question=kept.question, score=2 * common / (m + n), answer_score=answer_score
+        )

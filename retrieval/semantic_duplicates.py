@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from corpora.korean.analyse import content_morphemes
 from retrieval.embedders import Embedder
+from retrieval.guards import negation
 from retrieval.index import VectorIndex
-from retrieval.near_duplicates import DuplicateHit, negation
+from retrieval.near_duplicates import DuplicateHit
 
 __all__ = ["SemanticDuplicates"]
 

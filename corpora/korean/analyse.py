@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,6 +22,7 @@ __all__ = [
     "Morpheme",
     "content_morphemes",
     "content_morphemes_many",
+    "nouns",
     "sentences",
     "tokenizer_version",
     "tokens",
@@ -68,6 +70,10 @@ NEGATION = {
 }
 #: XPN too: 불가능 is 불+가능, and 재출고 is no 출고.
 CONTENT_PREFIXES = ("NN", "NP", "NR", "VV", "VA", "MM", "MA", "XR", "XPN")
+#: Nouns of the question itself: one asked for the 방법 and one for the 절차 ask the same.
+ASKING_NOUNS = frozenset(
+    ("방법", "절차", "과정", "순서", "설명", "소개", "답변", "질문", "안내", "요약", "정리", "이유", "말", "내용")
+)
 CONTENT_TAGS = frozenset({"SL", "SN", "SH"})
 #: Two workers double Kiwi's speed on two cores; more gain nothing there.
 WORKERS = 2
@@ -127,6 +133,16 @@ def content_morphemes_many(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """``content_morphemes`` of each text, in order, on several threads."""
     for found in _kiwi().tokenize([unicodedata.normalize("NFC", text) for text in texts]):
         yield _content(found)
+
+
+def nouns(text: str) -> Counter[str]:
+    """The nouns, numbers and Latin words of ``text`` with their counts; words that only ask (방법, 설명) left out."""
+    found = _kiwi().tokenize(unicodedata.normalize("NFC", text))
+    return Counter(
+        token.form.lower()
+        for token in found
+        if (token.tag in ("NNG", "NNP", "SL", "SN", "SH", "XR", "NR")) and token.form not in ASKING_NOUNS
+    )
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
