@@ -1,7 +1,7 @@
 """What a generator is, and the values that a slot is run with.
 
 A job plans numbered slots; a slot belongs to one generator and to one side (training or held-out documents). What a
-generator makes of slot *n* is a function of the slot's seed, its ordinal, the workspace and what slots up to *n - W*
+generator makes of slot *n* is a function of the slot's seed, its source, the workspace and what slots up to *n - W*
 decided. Knows nothing of how slots are scheduled or judged.
 """
 
@@ -27,7 +27,7 @@ class SlotPlan:
     generator: str  #: Name of the generator that runs it.
     heldout: bool  #: Whether it runs on held-out documents.
     seed: int  #: Seed of everything random in it; a function of the job's seed and the number.
-    ordinal: int = 0  #: Running number among this generator's slots on its side.
+    source: str | None = None  #: Id of the chunk it is about, for a generator that reads documents.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +65,15 @@ class Workspace:
     retriever: Retriever | None = None  #: Search over exactly these chunks.
     seed_tasks: tuple[SeedTask, ...] = ()  #: Seed tasks.
     model: ModelClient | None = None  #: The language model, where one is configured.
+    _by_id: dict[str, Chunk] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the chunks by id."""
+        object.__setattr__(self, "_by_id", {chunk.id: chunk for chunk in self.chunks})
+
+    def chunk(self, chunk_id: str | None) -> Chunk | None:
+        """The chunk of that id on this side, or None: its document was deleted since the plan was made."""
+        return self._by_id.get(chunk_id) if chunk_id is not None else None
 
 
 class PoolView(Protocol):
@@ -82,10 +91,10 @@ class Generator(Protocol):
     needs_model: bool
     needs_corpus: bool
 
-    def capacity(self, workspace: Workspace) -> int:
-        """How many slots this generator can fill on ``workspace``."""
+    def sources(self, workspace: Workspace) -> Sequence[str | None]:
+        """What each slot that it can fill on ``workspace`` is about: a chunk's id, or None for no chunk."""
         ...
 
-    async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         """Run one slot."""
         ...

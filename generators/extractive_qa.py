@@ -10,6 +10,8 @@ Worked example: the sentence "반품을 등록하려면 RT-120 화면에서 송�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpora.records import Candidate, Chunk, Message, Provenance, Span, Verdict
@@ -40,13 +42,15 @@ class ExtractiveQa:
     def __init__(self, params: ExtractiveQaParams | None = None) -> None:
         self.params = params or ExtractiveQaParams()
 
-    def capacity(self, workspace: Workspace) -> int:
+    def sources(self, workspace: Workspace) -> Sequence[str | None]:
         """One slot a chunk."""
-        return len(workspace.chunks)
+        return [chunk.id for chunk in workspace.chunks]
 
-    async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:  # noqa: ARG002
-        """Every question on the ``ordinal``-th chunk."""
-        chunk = workspace.chunks[ordinal]
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:  # noqa: ARG002
+        """Every question on the slot's chunk."""
+        chunk = workspace.chunk(plan.source)
+        if chunk is None:
+            raise ValueError(f"slot {plan.slot} has no chunk '{plan.source}' on its side")
         return SlotResult(
             candidates=tuple(self._candidate(d, chunk, plan, workspace) for d in drafts(chunk, plan.seed))
         )

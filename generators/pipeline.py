@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from corpora.ids import content_id
@@ -32,6 +32,7 @@ class PipelineConfig:
     job_id: str  #: Part of every sample's id.
     target: int | None = None  #: Accepted samples to stop at; None uses up the plan.
     window: int = 8  #: Slots that may run ahead of the last decided one.
+    versions: Mapping[str, str] = field(default_factory=dict)  #: Of tokenizer, filters …; kept with every sample.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,9 +113,11 @@ class _Run:
 
     async def _run_slot(self, planned: SlotPlan) -> SlotResult:
         workspace = self.sides[1] if planned.heldout else self.sides[0]
+        if planned.source is not None and (workspace is None or workspace.chunk(planned.source) is None):
+            return SlotResult(failed="source_deleted")
         assert workspace is not None
         view = _View(self.pool, planned.slot - self.config.window)
-        return await self.generators[planned.generator].run(planned, planned.ordinal, workspace, view)
+        return await self.generators[planned.generator].run(planned, workspace, view)
 
     def decide(self, result: SlotResult) -> None:
         """Judge the next slot's candidates and commit them in one go."""
@@ -135,6 +138,8 @@ class _Run:
 
     def _judge(self, planned: SlotPlan, position: int, candidate: Candidate) -> Sample:
         verdict = self.curator.judge(candidate)
+        provenance = replace(candidate.provenance, versions=dict(self.config.versions))
+        candidate = replace(candidate, provenance=provenance)
         sample = Sample(
             id=content_id("sample", self.config.job_id, planned.slot, position),
             candidate=candidate,
@@ -147,15 +152,20 @@ class _Run:
             self.curator.remember(sample)
         return sample
 
-    async def settle(self) -> None:
-        """Let what is in flight arrive, so that its replies are cached and not paid twice."""
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+    async def settle(self, should_stop: Callable[[], bool]) -> None:
+        """Let what is in flight arrive, so that its replies are cached and not paid twice, unless somebody waits."""
+        flying = set(self.tasks.values())
+        while flying:
+            _, flying = await asyncio.wait(flying, timeout=STOP_POLL_S)
+            if flying and should_stop():
+                await self.abandon()
+                return
 
     async def abandon(self) -> None:
         """Drop what is in flight."""
         for task in self.tasks.values():
             task.cancel()
-        await self.settle()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
     def result(self, status: Literal["succeeded", "incomplete", "stopped"], reason: str | None) -> PipelineResult:
         return PipelineResult(
@@ -193,17 +203,17 @@ async def run_pipeline(
         try:
             result = task.result()
         except BudgetExhaustedError:
-            await run.settle()
+            await run.settle(should_stop)
             return run.result("incomplete", "budget_exhausted")
         except BaseException:
-            await run.settle()
+            await run.settle(should_stop)
             raise
         del run.tasks[run.decided]
         run.decide(result)
         if should_stop():
             await run.abandon()
             return run.result("stopped", None)
-    await run.settle()
+    await run.settle(should_stop)
     if config.target is None or run.reached:
         return run.result("succeeded", None)
     return run.result("incomplete", "no_new_candidates")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from generators.base import Generator, SlotPlan, Workspace
 
-__all__ = ["plan_slots", "slot_seed"]
+__all__ = ["plan_slots", "restore_plan", "slot_seed"]
 
 
 def slot_seed(seed: int, slot: int) -> int:
@@ -35,12 +35,15 @@ def plan_slots(
         Slots numbered from 0. The job ends earlier when it reaches its target.
     """
     train, heldout = sides
-    left = {generator.name: [generator.capacity(train), 0] for generator, _ in generators}
-    if heldout is not None:
-        for generator, _ in generators:
-            if generator.needs_corpus:
-                left[generator.name][1] = generator.capacity(heldout)
-    used = {generator.name: [0, 0] for generator, _ in generators}
+    sources: dict[str, tuple[Sequence[str | None], Sequence[str | None]]] = {
+        generator.name: (
+            generator.sources(train),
+            generator.sources(heldout) if heldout is not None and generator.needs_corpus else (),
+        )
+        for generator, _ in generators
+    }
+    left = {name: [len(side) for side in both] for name, both in sources.items()}
+    used = {name: [0, 0] for name in sources}
     plan: list[SlotPlan] = []
     held = 0
     while True:
@@ -59,9 +62,17 @@ def plan_slots(
                 generator=generator.name,
                 heldout=bool(side),
                 seed=slot_seed(seed, slot),
-                ordinal=used[generator.name][side],
+                source=sources[generator.name][side][used[generator.name][side]],
             )
         )
         held += side
         remaining[side] -= 1
         used[generator.name][side] += 1
+
+
+def restore_plan(slots: Iterable[tuple[str, bool, str | None]], seed: int) -> list[SlotPlan]:
+    """The plan out of what was stored of it: (generator, held out, source) of each slot in order."""
+    return [
+        SlotPlan(slot=slot, generator=generator, heldout=held, seed=slot_seed(seed, slot), source=source)
+        for slot, (generator, held, source) in enumerate(slots)
+    ]

@@ -69,16 +69,15 @@ class RagQa:
     def __init__(self, params: RagQaParams | None = None) -> None:
         self.params = params or RagQaParams()
 
-    def capacity(self, workspace: Workspace) -> int:
-        """One slot a chunk and pass."""
-        return len(workspace.chunks) * self.params.passes
+    def sources(self, workspace: Workspace) -> Sequence[str | None]:
+        """One slot a chunk and pass, in coverage order."""
+        return [chunk.id for chunk in coverage_order(workspace.chunks)] * self.params.passes
 
-    async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:
-        """Ask for pairs on the ``ordinal``-th chunk in coverage order and check them."""
-        if workspace.model is None or workspace.retriever is None or not workspace.chunks:
-            raise ValueError("rag_qa needs a workspace with chunks, a retriever and a model")
-        order = coverage_order(workspace.chunks)
-        source = order[ordinal % len(order)]
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
+        """Ask for pairs on the slot's chunk and check them."""
+        source = workspace.chunk(plan.source)
+        if workspace.model is None or workspace.retriever is None or source is None:
+            raise ValueError("rag_qa needs a workspace with the slot's chunk, a retriever and a model")
         shown = self._shown(source, workspace, workspace.retriever)
         prompt = self._prompt(shown, pool)
         try:

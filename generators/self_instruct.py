@@ -111,17 +111,11 @@ class SelfInstruct:
     def __init__(self, params: SelfInstructParams | None = None) -> None:
         self.params = params or SelfInstructParams()
 
-    def capacity(self, workspace: Workspace) -> int:  # noqa: ARG002 - part of the protocol
-        """The cap on requests: there is no natural end."""
-        return self.params.rounds
+    def sources(self, workspace: Workspace) -> Sequence[str | None]:  # noqa: ARG002 - part of the protocol
+        """As many slots as the cap allows, about no document: there is no natural end."""
+        return [None] * self.params.rounds
 
-    async def run(
-        self,
-        plan: SlotPlan,
-        ordinal: int,  # noqa: ARG002 - part of the protocol
-        workspace: Workspace,
-        pool: PoolView,
-    ) -> SlotResult:
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         """Ask for new tasks beside examples drawn by the slot's seed, and check their form."""
         if workspace.model is None or not workspace.seed_tasks:
             raise ValueError("self_instruct needs a workspace with seed tasks and a model")

@@ -15,18 +15,35 @@ __all__ = ["GUARDS", "Guard", "negation", "negation_differs", "noun_substituted"
 
 Guard = Callable[[str, Sequence[str], str, Sequence[str]], bool]
 
-#: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same.
+#: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same. Kiwi splits the
+#: prefixes off (부적합 is 부+적합). Prefixes stay apart from 않: "부적합한 로트를 출고하면" and "적합한 로트를 출고하지 않으면"
+#: share everything else. A homograph (비 as rain, 부 as department) at worst keeps two rows.
 NEGATION = {
     "않": "않",
     "안": "않",
+    "아니하": "않",
     "못": "못",
+    "못하": "못",
     "말": "말",
     "아니": "아니",
     "없": "없",
+    "없이": "없",
+    "모르": "모르",
     "불": "불",
     "불가": "불",
+    "부": "부",
     "미": "미",
     "비": "비",
+    "무": "무",
+    "무상": "무",
+    "무료": "무",
+    "무효": "무",
+    "무단": "무",
+    # Nouns that say the same as a negated verb.
+    "금지": "금지",
+    "제외": "제외",
+    "누락": "누락",
+    "부재": "부재",
 }
 
 

@@ -59,6 +59,7 @@ class LexicalDuplicates:
     ) -> None:
         self.threshold = threshold
         self.tokenizer = tokenizer
+        self.guards = tuple(guards)
         self._guards: tuple[Guard, ...] = tuple(GUARDS[name] for name in guards)
         exact = Fraction(threshold)
         self._num, self._den = exact.numerator, exact.denominator

@@ -37,6 +37,11 @@ class SemanticDuplicates:
         self._index = VectorIndex(embedder.dimension)
         self._rows: list[_Row] = []
 
+    @property
+    def fingerprint(self) -> str:
+        """The embedder's."""
+        return self._embedder.fingerprint
+
     def __len__(self) -> int:
         return len(self._rows)
 

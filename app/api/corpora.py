@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from app.api.idempotency import Once
 from app.api.lists import ListQuery, list_body
 from app.services import corpora, indexing
 from app.services.context import Services
+from app.services.labels import Label, check_label
 from corpora.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["corpora"])
@@ -28,8 +30,8 @@ class CreateCorpus(BaseModel):
     """The body of ``POST /v1/corpora``."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field(min_length=1, max_length=200)
-    description: str = Field("", max_length=2000)
+    name: Annotated[Label, Field(min_length=1, max_length=200)]
+    description: Annotated[Label, Field(max_length=2000)] | Literal[""] = ""
     language: Literal["ko"] = "ko"
 
 
@@ -37,7 +39,7 @@ class TextDocument(BaseModel):
     """A document sent as JSON."""
 
     model_config = ConfigDict(extra="forbid")
-    title: str = Field(min_length=1, max_length=300)
+    title: Annotated[Label, Field(min_length=1, max_length=300)]
     text: str = Field(min_length=1)
 
 
@@ -51,9 +53,9 @@ class SearchRequest(BaseModel):
 
 
 @router.post("/corpora")
-def create_corpus(body: CreateCorpus, services: ServicesDep, once: Once) -> Any:
+def create_corpus(body: CreateCorpus, once: Once) -> Any:
     """Make an empty corpus."""
-    return once(body, lambda: corpora.create_corpus(services, body.name, body.description, body.language))
+    return once(body, lambda s: corpora.create_corpus(s, body.name, body.description, body.language))
 
 
 @router.get("/corpora")
@@ -99,12 +101,21 @@ _UPLOAD_SCHEMA: dict[str, Any] = {
 
 
 @router.post("/corpora/{corpus_id}/documents", openapi_extra=_UPLOAD_SCHEMA)
-async def upload_documents(corpus_id: str, request: Request, services: ServicesDep) -> dict[str, Any]:
+async def upload_documents(corpus_id: str, request: Request, services: ServicesDep, once: Once) -> Any:
     """Add documents: multipart ``file`` (one or many), or JSON ``{title, text}``. Waits up to 10 s for the index."""
     uploads = await _uploads(request)
-    ids = await run_in_threadpool(corpora.upload_documents, services, corpus_id, uploads)
-    data = await run_in_threadpool(_wait_processed, services, ids)
-    return list_body(data, has_more=False)
+    parts = (part for name, _, data in uploads for part in (name.encode(), data))
+
+    def create(claimed: Services) -> dict[str, Any]:
+        return {"ids": corpora.upload_documents(claimed, corpus_id, uploads)}
+
+    def answer() -> dict[str, Any]:
+        made = once(parts, create)
+        # A repeated request gives the same documents, as they stand now.
+        ids = made["ids"] if isinstance(made, dict) else json.loads(made.body)["ids"]
+        return list_body(_wait_processed(services, ids), has_more=False)
+
+    return await run_in_threadpool(answer)
 
 
 async def _uploads(request: Request) -> list[tuple[str, str | None, bytes]]:
@@ -125,13 +136,14 @@ async def _uploads(request: Request) -> list[tuple[str, str | None, bytes]]:
     files = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
     if not files:
         raise InvalidInputError("The form has no part named 'file'.", param="file")
-    return [(part.filename or "document.txt", part.content_type, await part.read()) for part in files]
+    names = [check_label(part.filename or "document.txt", "file") for part in files]
+    return [(name, part.content_type, await part.read()) for name, part in zip(names, files, strict=True)]
 
 
 def _wait_processed(services: Services, ids: list[str]) -> list[dict[str, Any]]:
     deadline = time.monotonic() + WAIT_S
     while True:
-        data = [corpora.get_document(services, document_id) for document_id in ids]
+        data = corpora.documents_by_id(services, ids)
         if all(entry["status"] != "processing" for entry in data) or time.monotonic() > deadline:
             return data
         time.sleep(0.1)

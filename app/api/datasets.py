@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from app.api.deps import ServicesDep
 from app.api.lists import ListQuery, list_body
-from app.services import datasets
+from app.services import datasets, exporting
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 
@@ -74,7 +74,6 @@ def export(
     metadata: Annotated[bool, Query()] = False,
 ) -> StreamingResponse:
     """Accepted samples as JSONL in the messages schema, streamed."""
-    lines = datasets.export_lines(services, dataset_id, split, metadata=metadata)
-    etag = datasets.export_etag(services, dataset_id, split, metadata=metadata)
-    headers = {"ETag": f'"{etag}"', "Content-Disposition": f'attachment; filename="{dataset_id}-{split}.jsonl"'}
-    return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
+    found = exporting.open_export(services, dataset_id, split, metadata=metadata)
+    headers = {"ETag": f'"{found.etag}"', "Content-Disposition": f'attachment; filename="{dataset_id}-{split}.jsonl"'}
+    return StreamingResponse(found.lines, media_type="application/jsonl", headers=headers)

@@ -26,9 +26,9 @@ class ResumeRequest(BaseModel):
 
 
 @router.post("/generation/jobs")
-def create_job(body: GenerationRequest, services: ServicesDep, once: Once) -> Any:
+def create_job(body: GenerationRequest, once: Once) -> Any:
     """Start generating question-answer samples."""
-    return once(body, lambda: generation.create_job(services, body))
+    return once(body, lambda services: generation.create_job(services, body))
 
 
 @router.get("/generation/jobs")

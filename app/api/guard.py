@@ -77,6 +77,8 @@ class Guard:
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_body:
             return 413, self._too_large(), "too_large"
+        if b"%00" in scope.get("query_string", b"") or "\x00" in scope["path"]:
+            return 400, "The address holds a NUL character (%00), which no id or name has.", "invalid_value"
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
         if not self.keys and host.lower() not in self.allowed_hosts:
             return 421, f"Host '{host}' is not served here; add it to MALMOI_ALLOWED_HOSTS.", "host_not_allowed"

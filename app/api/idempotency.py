@@ -1,13 +1,15 @@
 """``Idempotency-Key`` on creating routes: the same key and body give the first answer again, another body a 422.
 
-A route takes ``once: Once`` and returns ``once(body, create)``. Without the header ``create`` simply runs.
+A route takes ``once: Once`` and returns ``once(body, create)``; ``create`` is handed the services and calls
+``services.answer`` in the transaction that creates. Without the header ``create`` simply runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -15,11 +17,25 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from app.api.deps import ServicesDep
-from app.services.idempotency import claim_key, forget_key, keep_answer
+from app.services.context import IdempotencyClaim, Services
+from app.services.idempotency import claim_key, forget_claim
 
 __all__ = ["Once", "OnceCall"]
 
-OnceCall = Callable[[BaseModel, Callable[[], dict[str, Any]]], Any]
+Create = Callable[[Services], dict[str, Any]]
+OnceCall = Callable[[BaseModel | Iterable[bytes], Create], Any]
+
+
+def _digest(body: BaseModel | Iterable[bytes]) -> str:
+    """The hash of a body: of its validated fields, or of the parts of an upload, each with its length."""
+    found = hashlib.sha256()
+    if isinstance(body, BaseModel):
+        found.update(body.model_dump_json().encode())
+    else:
+        for part in body:
+            found.update(len(part).to_bytes(8, "big"))
+            found.update(part)
+    return found.hexdigest()
 
 
 def _once(
@@ -27,21 +43,18 @@ def _once(
     services: ServicesDep,
     key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)] = None,
 ) -> OnceCall:
-    def run(body: BaseModel, create: Callable[[], dict[str, Any]]) -> Any:
+    def run(body: BaseModel | Iterable[bytes], create: Create) -> Any:
         if key is None:
-            return create()
-        scope = f"{request.method} {request.url.path}"
-        digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-        earlier = claim_key(services, key, scope, digest)
+            return create(services)
+        claim = IdempotencyClaim(key=key, scope=f"{request.method} {request.url.path}")
+        earlier = claim_key(services, claim, _digest(body))
         if earlier is not None:
             return JSONResponse(json.loads(earlier), headers={"Idempotent-Replayed": "true"})
         try:
-            answer = create()
+            return create(replace(services, claim=claim))
         except BaseException:
-            forget_key(services, key, scope)
+            forget_claim(services, claim)
             raise
-        keep_answer(services, key, scope, json.dumps(answer, ensure_ascii=False))
-        return answer
 
     return run
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 from app.api.deps import ServicesDep
+from app.api.idempotency import Once
 from app.api.lists import list_body
 from app.services import files
+from app.services.labels import check_label
 
 router = APIRouter(prefix="/v1", tags=["files"])
 BLOCK = 1 << 20
 
 
 @router.post("/files")
-def create_file(
-    services: ServicesDep, file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()]
-) -> dict[str, Any]:
+def create_file(file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()], once: Once) -> Any:
     """Upload a training file."""
-    blocks = iter(lambda: file.file.read(BLOCK), b"")
-    return files.create_file(services, file.filename or "training.jsonl", purpose, blocks)
+    name = check_label(file.filename or "training.jsonl", "file")
+
+    def blocks() -> Iterator[bytes]:
+        file.file.seek(0)
+        return iter(lambda: file.file.read(BLOCK), b"")
+
+    return once(
+        chain((name.encode(), purpose.encode()), blocks()), lambda s: files.create_file(s, name, purpose, blocks())
+    )
 
 
 @router.get("/files")

@@ -19,9 +19,9 @@ Limit20 = Annotated[int, Query(ge=1, le=1000)]
 
 
 @router.post("/jobs")
-def create_job(body: CreateFineTuningJob, services: ServicesDep, once: Once) -> Any:
+def create_job(body: CreateFineTuningJob, once: Once) -> Any:
     """Start a fine-tuning job."""
-    return once(body, lambda: fine_tuning.create_job(services, body))
+    return once(body, lambda services: fine_tuning.create_job(services, body))
 
 
 @router.get("/jobs")

@@ -37,6 +37,7 @@ class JobContext:
     stop: Callable[[], StopRequest | None]  #: What somebody asked for, as of the last heartbeat.
     log: Callable[[str, str, str, dict[str, Any] | None], None]  #: level, message, type, data.
     report: Callable[[dict[str, Any]], None]  #: Replaces the job's progress.
+    advance: Callable[[], None]  #: Says that work was stored which a later attempt need not repeat.
 
     def should_stop(self) -> StopRequest | None:
         """``cancel`` or ``pause`` when somebody asked for it; a kind then returns within seconds."""
@@ -45,6 +46,10 @@ class JobContext:
     def event(self, level: str, message: str, *, type: str = "message", data: dict[str, Any] | None = None) -> None:  # noqa: A002 -- OpenAI's name
         """Add a line to the job's log."""
         self.log(level, message, type, data)
+
+    def advanced(self) -> None:
+        """Say that work was stored which a later attempt need not repeat: earlier crashes are forgiven."""
+        self.advance()
 
     def progress(self, progress: dict[str, Any]) -> None:
         """Replace the job's progress."""

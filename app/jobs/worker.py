@@ -117,6 +117,7 @@ def main() -> int:
         stop=heart.requested,
         log=lambda level, message, type_, data: jobs.event(job_id, attempt, level, message, type_, data),
         report=lambda progress: jobs.progress(job_id, attempt, progress),
+        advance=lambda: jobs.advanced(job_id, attempt),
     )
     try:
         outcome = _run(kinds[row.kind], context, row.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,18 @@ from app.settings import Settings
 from app.store.blobs import BlobStore
 from app.store.database import Store, open_store
 from app.store.jobs import JobStore
+from app.store.queries import Session, change
+from app.store.tables import IdempotencyRow
 
-__all__ = ["Services", "open_services", "worker_config"]
+__all__ = ["IdempotencyClaim", "Services", "open_services", "worker_config"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyClaim:
+    """An ``Idempotency-Key`` that this request was the first to use."""
+
+    key: str  #: As the client sent it.
+    scope: str  #: Method and path.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +36,19 @@ class Services:
     blobs: BlobStore  #: Uploaded and produced bytes, by hash.
     jobs: JobStore  #: The queue.
     wake: Callable[[], None] = lambda: None  #: Tells the supervisor that there is work.
+    claim: IdempotencyClaim | None = None  #: Of the request that is being answered, where it carries a key.
+
+    def answer(self, session: Session, body: dict[str, Any]) -> None:
+        """Keep the request's answer in the transaction that creates what it tells of: both are stored, or neither."""
+        if self.claim is not None:
+            change(
+                session,
+                IdempotencyRow,
+                IdempotencyRow.key == self.claim.key,
+                IdempotencyRow.scope == self.claim.scope,
+                status=200,
+                response=json.dumps(body, ensure_ascii=False),
+            )
 
     def folder(self, *parts: str) -> Path:
         """A folder under the data directory, made when missing."""

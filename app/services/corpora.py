@@ -6,12 +6,13 @@ embedding are an index job (``app.services.indexing``).
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from app.services.context import Services
 from app.store.paging import page
-from app.store.queries import Session, change, count, find, listed, remove, values
+from app.store.queries import Session, change, count, find, lock, remove, remove_batch, values
 from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, SampleRow
 from corpora.errors import MalmoiError, NotFoundError
 from corpora.ids import new_id
@@ -58,7 +59,7 @@ def _document_body(row: DocumentRow) -> dict[str, Any]:
         "characters": row.characters,
         "chunk_count": row.chunk_count,
         "warnings": row.warnings,
-        "heldout": row.heldout,
+        "heldout": bool(row.heldout),
     }
 
 
@@ -81,7 +82,7 @@ def _require_document(session: Session, document_id: str) -> DocumentRow:
 
 def create_corpus(services: Services, name: str, description: str = "", language: str = "ko") -> dict[str, Any]:
     """A new empty corpus."""
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
         row = CorpusRow(
             id=new_id("corpus"),
             name=name,
@@ -95,7 +96,9 @@ def create_corpus(services: Services, name: str, description: str = "", language
         )
         session.add(row)
         session.flush()
-        return _corpus_body(session, row)
+        body = _corpus_body(session, row)
+        services.answer(session, body)
+    return body
 
 
 def list_corpora(services: Services, after: str | None, limit: int, order: str) -> tuple[list[dict[str, Any]], bool]:
@@ -113,13 +116,19 @@ def get_corpus(services: Services, corpus_id: str) -> dict[str, Any]:
 
 def delete_corpus(services: Services, corpus_id: str) -> dict[str, Any]:
     """Remove a corpus with its documents and chunks; samples made from it stay, marked."""
-    with services.store.write() as session:
-        row = require_corpus(session, corpus_id)
-        documents = listed(session, DocumentRow, DocumentRow.corpus_id == corpus_id)
-        _mark_source_deleted(session, [document.id for document in documents])
+    with services.store.write(durable=True) as session:
+        require_corpus(session, corpus_id)
+        documents = values(session, [DocumentRow.id], DocumentRow.corpus_id == corpus_id)
+        _mark_source_deleted(session, [document_id for (document_id,) in documents])
+    more = True
+    while more:
+        with services.store.write() as session:
+            more = remove_batch(session, ChunkRow, ChunkRow.corpus_id == corpus_id) > 0
+    with services.store.write(durable=True) as session:
         remove(session, ChunkRow, ChunkRow.corpus_id == corpus_id)
         remove(session, DocumentRow, DocumentRow.corpus_id == corpus_id)
-        session.delete(row)
+        remove(session, CorpusRow, CorpusRow.id == corpus_id)
+    shutil.rmtree(services.folder("indexes", corpus_id))
     return {"id": corpus_id, "object": "corpus", "deleted": True}
 
 
@@ -137,10 +146,14 @@ def upload_documents(services: Services, corpus_id: str, uploads: Sequence[tuple
     Raises:
         UnreadableDocumentError: one is empty or no text; the message names it and nothing is stored.
     """
+    with services.store.read() as session:
+        require_corpus(session, corpus_id)  # before anything is read or stored
     decoded = [(name, data, _read(name, media_type, data)) for name, media_type, data in uploads]
     stored = [(name, *services.blobs.put([data], None), read) for name, data, read in decoded]
     ids: list[str] = []
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
+        # Locked: of two uploads of the same bytes at once the second must see the first's document.
+        lock(session, CorpusRow, CorpusRow.id == corpus_id)
         require_corpus(session, corpus_id)
         fresh = False
         for name, sha256, size, read in stored:
@@ -150,9 +163,15 @@ def upload_documents(services: Services, corpus_id: str, uploads: Sequence[tuple
                 fresh = True
             ids.append(known.id)
         if fresh:
-            services.jobs.submit("index", {"corpus_id": corpus_id}, resources=[f"index:{corpus_id}"], session=session)
+            submit_index(services, session, corpus_id)
+        services.answer(session, {"ids": ids})
     services.wake()
     return ids
+
+
+def submit_index(services: Services, session: Session, corpus_id: str) -> None:
+    """Queue an index job for the corpus, in the caller's transaction."""
+    services.jobs.submit("index", {"corpus_id": corpus_id}, resources=[f"index:{corpus_id}"], session=session)
 
 
 def _read(name: str, media_type: str | None, data: bytes) -> ReadDocument:
@@ -181,7 +200,7 @@ def _add_document(
         characters=len(read.text),
         chunk_count=0,
         warnings=list(read.warnings),
-        heldout=False,
+        heldout=None,
         created_at=now,
     )
     session.add(row)
@@ -204,6 +223,13 @@ def get_document(services: Services, document_id: str) -> dict[str, Any]:
     """One document."""
     with services.store.read() as session:
         return _document_body(_require_document(session, document_id))
+
+
+def documents_by_id(services: Services, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Documents in the order of ``ids``; one that was deleted meanwhile is left out."""
+    with services.store.read() as session:
+        found = (find(session, DocumentRow, DocumentRow.id == document_id) for document_id in ids)
+        return [_document_body(row) for row in found if row is not None]
 
 
 def document_text(services: Services, document_id: str) -> str:
@@ -245,17 +271,29 @@ def _mark_source_deleted(session: Session, document_ids: list[str]) -> list[str]
     return touched
 
 
+def _remove_samples(session: Session, dataset_id: str, document_id: str) -> None:
+    """Take a document's samples out of a dataset, accepted and rejected, and count them as removed."""
+    made = (SampleRow.dataset_id == dataset_id, SampleRow.document_id == document_id)
+    removed = remove(session, SampleRow, *made)
+    change(
+        session,
+        DatasetRow,
+        DatasetRow.id == dataset_id,
+        version=DatasetRow.version + 1,
+        removed=DatasetRow.removed + removed,
+    )
+
+
 def delete_document(services: Services, document_id: str, *, delete_samples: bool = False) -> dict[str, Any]:
     """Remove a document; its chunks stop being found at once, its samples are marked or removed."""
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
         row = _require_document(session, document_id)
         corpus_id = row.corpus_id
         touched = _mark_source_deleted(session, [document_id])
-        if delete_samples and touched:
-            remove(session, SampleRow, SampleRow.document_id == document_id)
-            change(session, DatasetRow, DatasetRow.id.in_(touched), version=DatasetRow.version + 1)
+        for dataset_id in touched if delete_samples else ():
+            _remove_samples(session, dataset_id, document_id)
         remove(session, ChunkRow, ChunkRow.document_id == document_id)
         session.delete(row)
-        services.jobs.submit("index", {"corpus_id": corpus_id}, resources=[f"index:{corpus_id}"], session=session)
+        submit_index(services, session, corpus_id)
     services.wake()
     return {"id": document_id, "object": "document", "deleted": True, "datasets": touched}

@@ -1,25 +1,21 @@
-"""Datasets and their samples: list, inspect, report as counts, export as JSONL."""
+"""Datasets and their samples: list, inspect, report as counts."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from app.services.context import Services
 from app.store.paging import page
 from app.store.queries import Session, count_by, find, latest, listed, remove
+from app.store.slots import slot_totals
 from app.store.tables import DatasetRow, JobRow, ReplyRow, SampleRow
-from corpora.errors import ConflictError, InvalidInputError, NotFoundError
+from corpora.errors import ConflictError, NotFoundError
 from corpora.ids import new_id
-from corpora.messages import message_line
 
 __all__ = [
     "SampleFilter",
     "add_dataset",
     "delete_dataset",
-    "export_file",
-    "export_lines",
     "get_dataset",
     "get_sample",
     "list_datasets",
@@ -27,10 +23,6 @@ __all__ = [
     "report",
     "require_dataset",
 ]
-
-#: Rows fetched at a time while streaming.
-BATCH = 500
-Split = Literal["train", "test", "all"]
 
 
 def add_dataset(session: Session, name: str, corpus_id: str | None, now: float) -> DatasetRow:
@@ -100,13 +92,12 @@ def delete_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
     Raises:
         ConflictError: a job is writing to it.
     """
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
         row = require_dataset(session, dataset_id)
         jobs = _jobs(session, dataset_id)
-        busy = next((job.id for job in jobs if job.status in ("queued", "running")), None)
+        busy = next((job.id for job in jobs if job.status in ("queued", "running", "paused")), None)
         if busy is not None:
             raise ConflictError(f"Job '{busy}' writes to '{dataset_id}'; cancel it first.", code="dataset_busy")
-        remove(session, SampleRow, SampleRow.dataset_id == dataset_id)
         remove(session, ReplyRow, ReplyRow.job_id.in_([job.id for job in jobs]))
         session.delete(row)
     return {"id": dataset_id, "object": "dataset", "deleted": True}
@@ -178,11 +169,13 @@ def get_sample(services: Services, sample_id: str) -> dict[str, Any]:
 
 
 def report(services: Services, dataset_id: str) -> dict[str, Any]:
-    """The funnel as counts: candidates = accepted + rejected; rejections by reason, samples by generator and split."""
+    """The funnel as counts: candidates = accepted + rejected + removed; rejections by reason, samples by side."""
     with services.store.read() as session:
         row = require_dataset(session, dataset_id)
         columns = [SampleRow.status, SampleRow.stage, SampleRow.reason, SampleRow.generator, SampleRow.split]
         grouped = count_by(session, columns, SampleRow.dataset_id == dataset_id)
+        # As counted when each slot was committed, so that a sample that got lost would show.
+        candidates = sum(slot_totals(session, job.id).candidates for job in _jobs(session, dataset_id))
     totals = {"accepted": 0, "rejected": 0}
     rejections: dict[str, dict[str, Any]] = {}
     generators: dict[str, dict[str, int]] = {}
@@ -200,64 +193,10 @@ def report(services: Services, dataset_id: str) -> dict[str, Any]:
         "object": "dataset.report",
         "dataset_id": dataset_id,
         "version": row.version,
-        "candidates": totals["accepted"] + totals["rejected"],
+        "candidates": candidates,
         **totals,
+        "removed": row.removed,
         "rejections": sorted(rejections.values(), key=lambda entry: (-entry["count"], entry["reason"])),
         "generators": generators,
         "splits": splits,
     }
-
-
-def export_lines(services: Services, dataset_id: str, split: Split, *, metadata: bool = False) -> Iterator[bytes]:
-    """Accepted samples as JSONL in the messages schema, in order of acceptance, read in batches.
-
-    The same dataset version gives the same bytes. The dataset is looked up before the first line.
-    """
-    with services.store.read() as session:
-        require_dataset(session, dataset_id)
-    conditions = [SampleRow.dataset_id == dataset_id, SampleRow.status == "accepted"]
-    if split != "all":
-        conditions.append(SampleRow.split == split)
-
-    def lines() -> Iterator[bytes]:
-        last = 0
-        while True:
-            with services.store.read() as session:
-                rows = listed(session, SampleRow, *conditions, SampleRow.seq > last, limit=BATCH)
-                batch = [_line(row, metadata=metadata) for row in rows]
-            if not rows:
-                return
-            last = rows[-1].seq
-            yield b"".join(batch)
-
-    return lines()
-
-
-def _line(row: SampleRow, *, metadata: bool) -> bytes:
-    extra = None
-    if metadata:
-        extra = {"id": row.id, "split": row.split, "provenance": row.provenance}
-    return (message_line(row.messages, extra) + "\n").encode()
-
-
-def export_file(services: Services, dataset_id: str, split: Split) -> tuple[str, int]:
-    """The export as an immutable blob: (sha256, bytes). For training, which must not see later changes.
-
-    Raises:
-        InvalidInputError: there is no accepted sample in that split.
-    """
-    lines = list(export_lines(services, dataset_id, split))
-    if not lines:
-        raise InvalidInputError(
-            f"Dataset '{dataset_id}' has no accepted sample in split '{split}'.",
-            param="training_file",
-            code="dataset_empty",
-        )
-    return services.blobs.put(lines, None)
-
-
-def export_etag(services: Services, dataset_id: str, split: Split, *, metadata: bool) -> str:
-    """A tag that changes exactly when the export's bytes may."""
-    with services.store.read() as session:
-        version = require_dataset(session, dataset_id).version
-    return hashlib.sha256(f"{dataset_id}:{version}:{split}:{metadata}".encode()).hexdigest()[:32]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from app.services.context import Services
@@ -74,11 +75,14 @@ def create_file(services: Services, filename: str, purpose: str, data: Iterator[
         raise InvalidInputError(
             f"purpose '{purpose}' is not served here; use one of {', '.join(PURPOSES)}.", param="purpose"
         )
-    blob = services.blobs.put(data, services.settings.max_upload_mb * 2**20)
-    if blob[1] == 0:
+    first = next(data, b"")
+    if not first:
         raise InvalidInputError(f"The file '{filename}' is empty.", param="file", code="empty_file")
-    with services.store.write() as session:
-        return _body(add_file(session, filename, purpose, blob, services.now()))
+    blob = services.blobs.put(chain((first,), data), services.settings.max_upload_mb * 2**20)
+    with services.store.write(durable=True) as session:
+        body = _body(add_file(session, filename, purpose, blob, services.now()))
+        services.answer(session, body)
+    return body
 
 
 def list_files(

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.services import events
 from app.services.context import Services
-from app.services.datasets import export_file
+from app.services.exporting import export_file
 from app.services.files import require_file
+from app.services.labels import Label
 from app.services.models import resolve_base
 from app.services.training import KIND, TrainJobParams
 from app.store.paging import page
@@ -76,7 +77,7 @@ class CreateFineTuningJob(BaseModel):
     model: str = Field(min_length=1)
     training_file: str
     validation_file: str | None = None
-    suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    suffix: Annotated[Label, Field(min_length=1, max_length=64)] | None = None
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
     hyperparameters: Hyperparameters | None = None
     method: Method | None = None
@@ -130,10 +131,11 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
         max_steps=request.max_steps,
         metadata=request.metadata,
     )
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
         row = services.jobs.submit(KIND, params.model_dump(mode="json"), resources=["gpu"], session=session)
         session.flush()
         body = job_body(row)
+        services.answer(session, body)
     services.wake()
     return body
 

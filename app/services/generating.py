@@ -14,19 +14,20 @@ from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
 from app.services.generation import GenerationParams
 from app.services.indexing import chunk_record, corpus_embedder
-from app.store.generation import SqlLedger, SqlReplyCache, SqlSampleSink
+from app.store.generation import SqlLedger, SqlPlan, SqlReplyCache, SqlSampleSink
 from app.store.queries import find, listed
 from app.store.samples import row_to_sample
 from app.store.tables import ChunkRow, CorpusRow, DatasetRow, SampleRow
 from corpora.bundled import SeedTask, seed_tasks
 from corpora.errors import MalmoiError
 from corpora.records import Chunk, Sample
-from generators.base import Generator, Workspace
+from generators.base import Generator, SlotPlan, Workspace
 from generators.curation.curator import Curator
 from generators.curation.settings import CurationSettings
 from generators.llm.client import EndpointSettings, OpenAIModelClient
 from generators.llm.errors import EndpointDownError, KeyRefusedError, QuotaExhaustedError
-from generators.pipeline import PipelineConfig, PipelineResult, Ports, plan_slots, run_pipeline
+from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
+from generators.planning import plan_slots, restore_plan
 from generators.ports import Budget
 from generators.registry import GENERATORS
 from retrieval.embedders import HashedEmbedder
@@ -105,8 +106,9 @@ def run_generate(services: Services, context: JobContext, params: GenerationPara
 async def _generate(services: Services, context: JobContext, params: GenerationParams) -> JobOutcome:
     inputs = _read_inputs(services, params, context.job_id)
     seeds = _seeds(params)
-    ledger = SqlLedger(services.store, context.job_id, Budget(**params.budget.model_dump()))
-    cache = SqlReplyCache(services.store, context.job_id)
+    budget = Budget(max_requests=params.budget.max_requests, max_tokens=params.budget.max_tokens)
+    ledger = SqlLedger(services.store, context.job_id, context.attempt, budget)
+    cache = SqlReplyCache(services.store, context.job_id, context.attempt)
     model = _model(services, params, cache, ledger)
     try:
         train = _workspace(inputs.train, inputs, seeds, model)
@@ -119,16 +121,17 @@ async def _generate(services: Services, context: JobContext, params: GenerationP
             generator = spec.build(spec.params.model_validate(own))
             generators[generator.name] = generator
             weights.append((generator, entry["weight"]))
-        plan = plan_slots(weights, (train, heldout), seed=params.seed, heldout_fraction=params.heldout_fraction)
-        context.progress({"planned": len(plan), "window": WINDOW})
-        curator = Curator(_curation(params), inputs.embedder or HashedEmbedder.fit([s.instruction for s in seeds]))
+        plan = _plan(services, context, params, weights, (train, heldout))
+        context.progress({"window": WINDOW})
+        embedder = inputs.embedder or HashedEmbedder.fit([s.instruction for s in seeds])
+        curator = Curator(_curation(params), embedder)
         for task in seeds:
             curator.remember_seed(task)
         for sample in inputs.earlier:
             curator.remember(sample)
         sink = SqlSampleSink(services.store, context.job_id, context.attempt, params.dataset_id)
         result = await run_pipeline(
-            PipelineConfig(target=params.target, window=WINDOW, job_id=context.job_id),
+            PipelineConfig(target=params.target, window=WINDOW, job_id=context.job_id, versions=curator.versions),
             plan,
             generators,
             (train, heldout),
@@ -144,6 +147,23 @@ async def _generate(services: Services, context: JobContext, params: GenerationP
         if model is not None:
             await model.aclose()
     return _outcome(services, context, params, result)
+
+
+def _plan(
+    services: Services,
+    context: JobContext,
+    params: GenerationParams,
+    weights: Sequence[tuple[Generator, int]],
+    sides: tuple[Workspace, Workspace | None],
+) -> list[SlotPlan]:
+    """The plan that the first attempt fixed: documents deleted since then leave failed slots, never other numbers."""
+    stored = SqlPlan(services.store, context.job_id, context.attempt)
+    slots = stored.get()
+    if slots is None:
+        made = plan_slots(weights, sides, seed=params.seed, heldout_fraction=params.heldout_fraction)
+        slots = [(slot.generator, slot.heldout, slot.source) for slot in made]
+        stored.put(slots)
+    return restore_plan(slots, params.seed)
 
 
 def _model(

@@ -7,6 +7,7 @@ one transaction with the dataset it makes and the hold-out it assigns.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.services.context import Services
 from app.services.corpora import require_corpus
 from app.services.datasets import add_dataset, require_dataset
+from app.services.labels import Label
 from app.store.paging import page
-from app.store.queries import Session, count_by, find, listed
+from app.store.queries import Session, count, count_by, find, listed, lock
 from app.store.slots import slot_totals
-from app.store.tables import CorpusRow, DocumentRow, JobRow, SampleRow
+from app.store.tables import CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.bundled import SEED_SETS
 from corpora.errors import ConflictError, InvalidInputError, NotFoundError
 from generators.registry import GENERATORS, GeneratorSpec
@@ -45,6 +47,7 @@ class BudgetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     max_requests: int | None = Field(None, ge=0)
     max_tokens: int | None = Field(None, ge=0)
+    max_cost_usd: None = Field(None, description="No model has a price yet: limit requests or tokens.")
 
 
 class SpeechLevelRequest(BaseModel):
@@ -70,11 +73,13 @@ class GenerationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     corpus_id: str | None = None
     dataset_id: str | None = None
-    dataset_name: str | None = Field(None, min_length=1, max_length=200)
+    dataset_name: Annotated[Label, Field(min_length=1, max_length=200)] | None = None
     target: int | None = Field(None, ge=1, description="Accepted samples to stop at; null uses up the plan.")
     seed: int = Field(7, ge=0, le=2**31 - 1)
     generators: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=16)
     model: str | None = None
+    judge_model: None = Field(None, description="There is no judge yet.")
+    dry_run: Literal[False] = Field(False, description="There is no dry run yet.")
     heldout_fraction: float = Field(0.1, ge=0.0, le=0.5)
     budget: BudgetRequest = BudgetRequest()
     curation: CurationRequest = CurationRequest()
@@ -92,7 +97,7 @@ class GenerationParams(GenerationRequest):
 def _resolve_generators(services: Services, request: GenerationRequest) -> list[dict[str, Any]]:
     default = "rag_qa" if services.settings.model_base_url else "extractive_qa"
     entries = request.generators or [{"type": default}]
-    resolved = []
+    resolved: list[dict[str, Any]] = []
     for position, entry in enumerate(entries):
         where = f"generators.{position}"
         name = entry.get("type")
@@ -101,6 +106,10 @@ def _resolve_generators(services: Services, request: GenerationRequest) -> list[
             known = ", ".join(GENERATORS)
             raise InvalidInputError(
                 f"There is no generator '{name}'; there are: {known}.", param=f"{where}.type", code="unknown_generator"
+            )
+        if any(spec.name == other["type"] for other in resolved):
+            raise InvalidInputError(
+                f"Generator '{spec.name}' is named twice; give it once, with the weight of both.", param=f"{where}.type"
             )
         _check_needs(services, request, spec, where)
         resolved.append(_check_entry(entry, spec, where))
@@ -143,18 +152,23 @@ def _check_entry(entry: dict[str, Any], spec: GeneratorSpec, where: str) -> dict
 
 
 def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tuple[list[str], list[str]]:
-    """Hold-out belongs to the document: assigned by order of sha256, up to floor(fraction x documents), never unset.
+    """Hold-out belongs to the document: decided once, by order of sha256, up to floor(fraction x documents).
+
+    A document that trained once never becomes a test, nor the other way round: only documents that no job has read
+    yet are assigned. The corpus's row is locked meanwhile.
 
     Returns:
         Ids of the training documents and of the held-out ones, each by order of sha256.
     """
     processed = (DocumentRow.corpus_id == corpus.id, DocumentRow.status == "processed")
+    lock(session, CorpusRow, CorpusRow.id == corpus.id)
     rows = listed(session, DocumentRow, *processed, order_by=DocumentRow.sha256)
-    wanted = math.floor(fraction * len(rows)) - sum(row.heldout for row in rows)
+    # By its decimal digits: 0.29 * 100 is 28.999999999999996.
+    wanted = math.floor(Fraction(str(fraction)) * len(rows)) - sum(bool(row.heldout) for row in rows)
     for row in rows:
-        if wanted > 0 and not row.heldout:
-            row.heldout = True
-            wanted -= 1
+        if row.heldout is None:
+            row.heldout = wanted > 0
+            wanted -= row.heldout
     corpus.heldout_fraction = fraction
     return [r.id for r in rows if not r.heldout], [r.id for r in rows if r.heldout]
 
@@ -167,7 +181,7 @@ def create_job(services: Services, request: GenerationRequest) -> dict[str, Any]
         NotFoundError: the corpus or the dataset is not there.
         ConflictError: the corpus has no processed document.
     """
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
         corpus = require_corpus(session, request.corpus_id) if request.corpus_id else None
         entries = _resolve_generators(services, request)
         train: list[str] = []
@@ -201,6 +215,7 @@ def create_job(services: Services, request: GenerationRequest) -> dict[str, Any]
         )
         session.flush()
         body = job_body(session, job)
+        services.answer(session, body)
     services.wake()
     return body
 
@@ -220,8 +235,6 @@ def job_body(session: Session, row: JobRow) -> dict[str, Any]:
     by_status: dict[str, int] = dict(count_by(session, [SampleRow.status], SampleRow.job_id == row.id))
     rejected = (SampleRow.job_id == row.id, SampleRow.status == "rejected")
     rejections: dict[str, int] = dict(count_by(session, [SampleRow.reason], *rejected))
-    # Before the plan is made nothing is planned; once it is, the running job has stored its size.
-    planned = max(int(row.progress.get("planned", 0)), decided)
     return {
         "id": row.id,
         "object": "generation.job",
@@ -234,10 +247,10 @@ def job_body(session: Session, row: JobRow) -> dict[str, Any]:
         "seed": row.params["seed"],
         "progress": {
             "target": row.params.get("target"),
-            "planned": planned,
+            "planned": slots.planned,
             "done": decided - failed,
             "failed": failed,
-            "pending": planned - decided,
+            "pending": slots.planned - decided,
             "accepted": by_status.get("accepted", 0),
             "rejected": by_status.get("rejected", 0),
         },
@@ -277,17 +290,27 @@ def stop_job(services: Services, job_id: str, what: Literal["cancel", "pause"]) 
     return get_job(services, job_id)
 
 
+def _more_wanted(session: Session, row: JobRow, target: int | None) -> bool:
+    """Whether a new target asks more of a job than it has accepted: a top-up, which goes on at its next slot."""
+    accepted = count(session, SampleRow, SampleRow.job_id == row.id, SampleRow.status == "accepted")
+    return target is not None and target > accepted
+
+
 def resume_job(
     services: Services, job_id: str, target: int | None = None, budget: BudgetRequest | None = None
 ) -> dict[str, Any]:
-    """Queue a paused or incomplete job again, with a new target or budget where given."""
+    """Queue a paused or incomplete job again, or one that reached its target and is to go beyond it."""
     changes: dict[str, Any] = {}
     if target is not None:
         changes["target"] = target
     if budget is not None:
         changes["budget"] = budget.model_dump()
-    with services.store.read() as session:
-        require_job(session, job_id)
-    services.jobs.resume(job_id, changes)
+    with services.store.write(durable=True) as session:
+        row = require_job(session, job_id)
+        if find(session, DatasetRow, DatasetRow.id == row.params["dataset_id"]) is None:
+            raise ConflictError(
+                f"The dataset of job '{job_id}' was deleted; start a new job.", param="job_id", code="dataset_deleted"
+            )
+        services.jobs.resume(job_id, changes, session, ended_too=_more_wanted(session, row, target))
     services.wake()
     return get_job(services, job_id)

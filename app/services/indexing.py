@@ -6,6 +6,7 @@ The id in the file is ``ChunkRow.seq``; a hit that is not in the store is droppe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
-from app.services.corpora import chunk_body, require_corpus
-from app.store.queries import Session, change, find, listed, remove
-from app.store.tables import ChunkRow, CorpusRow, DocumentRow
+from app.services.corpora import chunk_body, require_corpus, submit_index
+from app.store.jobs import LostLeaseError, hold
+from app.store.queries import Session, change, find, listed, lock, remove
+from app.store.tables import ChunkRow, CorpusRow, DocumentRow, JobRow
 from corpora.errors import MalmoiError, UnavailableError
 from corpora.records import Chunk, Document
 from retrieval.chunking import chunk_document
 from retrieval.embedders import HashedEmbedder
-from retrieval.index import VectorIndex
+from retrieval.index import BrokenIndexError, VectorIndex
 from retrieval.retriever import shown
 
 __all__ = ["IndexParams", "chunk_record", "corpus_embedder", "index_path", "run_index", "search_corpus"]
@@ -73,15 +75,22 @@ def run_index(services: Services, context: JobContext, params: IndexParams) -> J
         pending = listed(session, DocumentRow, *_processing(corpus.id))
         waiting = [row.id for row in pending]
     counts: dict[str, int] = {}
-    for document_id in waiting:
-        if context.should_stop():
-            return JobOutcome(status="cancelled", result={"documents": len(counts)})
-        count = _chunk(services, document_id)
-        if count is not None:
-            counts[document_id] = count
-    size = _build(services, params.corpus_id)
+    try:
+        for document_id in waiting:
+            if context.should_stop():
+                return JobOutcome(status="cancelled", result={"documents": len(counts)})
+            count = _chunk(services, context, document_id)
+            if count is not None:
+                counts[document_id] = count
+        size = _build(services, context, params.corpus_id)
+    except LostLeaseError:
+        raise
+    except Exception as exc:
+        _fail(services, context, waiting, exc)
+        raise
     for start in range(0, len(counts), BATCH):
         with services.store.write() as session:
+            hold(session, context.job_id, context.attempt)
             for document_id in list(counts)[start : start + BATCH]:
                 change(
                     session,
@@ -99,30 +108,42 @@ def run_index(services: Services, context: JobContext, params: IndexParams) -> J
     return JobOutcome(status="succeeded", result={"documents": len(counts), "chunks": size})
 
 
-def _chunk(services: Services, document_id: str) -> int | None:
+def _fail(services: Services, context: JobContext, document_ids: Sequence[str], exc: Exception) -> None:
+    """Say on the documents that their index job failed; uploading them again, or any other, tries once more."""
+    code = exc.code if isinstance(exc, MalmoiError) else "internal_error"
+    error = {
+        "code": code,
+        "message": f"The index job {context.job_id} failed: {exc}",
+        "hint": "Delete the document and upload it again.",
+    }
+    for start in range(0, len(document_ids), BATCH):
+        with services.store.write() as session:
+            hold(session, context.job_id, context.attempt)
+            some = DocumentRow.id.in_(document_ids[start : start + BATCH])
+            change(session, DocumentRow, some, DocumentRow.status == "processing", status="failed", error=error)
+
+
+def _chunk(services: Services, context: JobContext, document_id: str) -> int | None:
     """Cut one document and store its chunks; None when it failed or is gone."""
     with services.store.read() as session:
         row = find(session, DocumentRow, DocumentRow.id == document_id)
         if row is None:
             return None
-        document = Document(id=row.id, title=row.title, text=row.text, media_type=row.media_type, heldout=row.heldout)
+        document = Document(id=row.id, title=row.title, text=row.text, media_type=row.media_type)
         corpus_id = row.corpus_id
     try:
         chunks = chunk_document(document)
     except MalmoiError as exc:
-        with services.store.write() as session:
-            change(
-                session,
-                DocumentRow,
-                DocumentRow.id == document_id,
-                status="failed",
-                error={"code": exc.code, "message": exc.message, "hint": exc.hint},
-            )
+        _fail(services, context, [document_id], exc)
         return None
     with services.store.write() as session:
+        hold(session, context.job_id, context.attempt)
         remove(session, ChunkRow, ChunkRow.document_id == document_id)
     for start in range(0, len(chunks), BATCH):
         with services.store.write() as session:
+            hold(session, context.job_id, context.attempt)
+            if lock(session, DocumentRow, DocumentRow.id == document_id) is None:
+                return None  # deleted meanwhile, its chunks with it
             session.add_all(
                 ChunkRow(
                     id=c.id,
@@ -139,10 +160,12 @@ def _chunk(services: Services, document_id: str) -> int | None:
     return len(chunks)
 
 
-def _build(services: Services, corpus_id: str) -> int:
+def _build(services: Services, context: JobContext, corpus_id: str) -> int:
     """Write the next generation of the index file from the store; returns the number of chunks in it."""
     with services.store.read() as session:
-        corpus = require_corpus(session, corpus_id)
+        corpus = find(session, CorpusRow, CorpusRow.id == corpus_id)
+        if corpus is None:
+            return 0
         rows = listed(session, ChunkRow, ChunkRow.corpus_id == corpus_id)
         texts: dict[int, str] = {row.seq: shown(chunk_record(row)) for row in rows}
         embedder = corpus_embedder(corpus)
@@ -154,7 +177,7 @@ def _build(services: Services, corpus_id: str) -> int:
     if embedder is None:
         embedder = HashedEmbedder.fit(list(texts.values()))
     elif old_path.is_file():
-        index = VectorIndex.load(old_path)
+        index = _load(context, old_path)
     if index is None:
         index = VectorIndex(embedder.dimension)
     known = set(index.ids())
@@ -168,7 +191,8 @@ def _build(services: Services, corpus_id: str) -> int:
         new_path = index_path(services, corpus)
         session.expunge(corpus)
     index.save(new_path)
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
+        hold(session, context.job_id, context.attempt)
         change(
             session,
             CorpusRow,
@@ -177,9 +201,24 @@ def _build(services: Services, corpus_id: str) -> int:
             embedder_fingerprint=embedder.fingerprint,
             embedder_state=embedder.to_json(),
         )
-    if old_path != new_path:
-        old_path.unlink(missing_ok=True)
+    _sweep(services.folder("indexes", corpus_id), keep={old_path, new_path})
     return len(texts)
+
+
+def _load(context: JobContext, path: Path) -> VectorIndex | None:
+    """The index file, or None for a broken one: it is a cache and is built again."""
+    try:
+        return VectorIndex.load(path)
+    except BrokenIndexError as exc:
+        context.event("warn", f"색인 파일을 읽을 수 없어 다시 만듭니다: {exc.message}", data={"code": exc.code})
+        return None
+
+
+def _sweep(folder: Path, keep: set[Path]) -> None:
+    """Remove older generations; the one before the current stays for readers that have just looked up its name."""
+    for path in folder.glob("*/*.faiss"):
+        if path not in keep:
+            path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=16)
@@ -188,11 +227,36 @@ def _open_index(path: Path) -> VectorIndex:
     return VectorIndex.load(path)
 
 
+def _current_index(services: Services, session: Session, corpus: CorpusRow) -> VectorIndex:
+    """The corpus's index; a file that is missing or broken is a cache to build again, and said so.
+
+    Raises:
+        UnavailableError: it must be built again; the job for it is queued.
+    """
+    path = index_path(services, corpus)
+    if not path.is_file():
+        # Another generation may have come between reading the row and looking for the file.
+        session.refresh(corpus)
+        path = index_path(services, corpus)
+    try:
+        return _open_index(path)
+    except BrokenIndexError as exc:
+        with services.store.write() as writing:
+            queued = (JobRow.kind == "index", JobRow.status.in_(("queued", "running")))
+            waiting = listed(writing, JobRow, *queued)
+            if not any(job.params["corpus_id"] == corpus.id for job in waiting):
+                submit_index(services, writing, corpus.id)
+        services.wake()
+        raise UnavailableError(
+            f"The index of '{corpus.id}' is being built again; try again in some seconds.", code="index_building"
+        ) from exc
+
+
 def search_corpus(services: Services, corpus_id: str, query: str, k: int) -> list[dict[str, Any]]:
     """The ``k`` chunks nearest to ``query``, best first.
 
     Raises:
-        UnavailableError: documents are there but their first index is not built yet (``index_building``).
+        UnavailableError: documents are there but their index is not built yet (``index_building``).
     """
     with services.store.read() as session:
         corpus = require_corpus(session, corpus_id)
@@ -203,10 +267,7 @@ def search_corpus(services: Services, corpus_id: str, query: str, k: int) -> lis
             raise UnavailableError(
                 f"The first index of '{corpus_id}' is being built; try again in some seconds.", code="index_building"
             )
-        path = index_path(services, corpus)
-        if not path.is_file():
-            return []
-        index = _open_index(path)
+        index = _current_index(services, session, corpus)
         vector = embedder.embed([query])[0]
         hits = index.search(vector, k)
         rows = _stored(session, hits)

@@ -24,6 +24,7 @@ from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
 from app.services.files import add_file
 from app.services.models import DEMO_MODEL
+from app.store.jobs import hold
 from app.store.queries import remove
 from app.store.tables import AdapterRow
 from corpora.bundled import MANUAL_DIR
@@ -227,7 +228,8 @@ def _register(
         }
         for entry in result["checkpoints"]
     ]
-    with services.store.write() as session:
+    with services.store.write(durable=True) as session:
+        hold(session, context.job_id, context.attempt)
         file = add_file(session, "step_metrics.csv", "fine-tune-results", blob, services.now())
         # An attempt that died after this commit and before the job's end left the same row behind.
         remove(session, AdapterRow, AdapterRow.id == name)

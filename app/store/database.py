@@ -52,9 +52,22 @@ class Store:
             yield session
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session whose transaction is committed at the end of the block, or rolled back by an exception."""
-        engine = self.engine.execution_options(malmoi_write=True)
+    def snapshot(self) -> Iterator[Session]:
+        """A session whose reads all see the store as it was at the first of them."""
+        # SQLite's transactions are snapshots already.
+        options = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with Session(self.engine.execution_options(**options), expire_on_commit=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Session]:
+        """A session whose transaction is committed at the end of the block, or rolled back by an exception.
+
+        Args:
+            durable: wait until the disk has it (a job, an answer given to a client); otherwise SQLite may lose the
+                last commits to a power cut, never to a killed process, and stays whole either way.
+        """
+        engine = self.engine.execution_options(malmoi_write=True, malmoi_durable=durable)
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -142,7 +155,12 @@ def _set_up_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("malmoi_write", False)
+        options = connection.get_execution_options()
+        writes = options.get("malmoi_write", False)
+        if writes:
+            # Before BEGIN: inside a transaction SQLite refuses to change it.
+            level = "FULL" if options.get("malmoi_durable", False) else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}").close()
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.store.database import Store
-from app.store.jobs import LostLeaseError
+from app.store.jobs import hold
 from app.store.samples import row_to_sample, sample_to_row
-from app.store.tables import DatasetRow, JobRow, ReplyRow, ReservationRow, SampleRow, SlotRow
+from app.store.tables import DatasetRow, DocumentRow, PlanRow, ReplyRow, ReservationRow, SampleRow, SlotRow
 from generators.ports import Budget, BudgetExhaustedError, Reply, SlotOutcome, Usage
 
-__all__ = ["SqlLedger", "SqlReplyCache", "SqlSampleSink"]
+__all__ = ["SqlLedger", "SqlPlan", "SqlReplyCache", "SqlSampleSink"]
 
 
 class SqlReplyCache:
-    """Replies of one job; stored durably before they are used."""
+    """Replies of one job, stored before they are used; an attempt that was overtaken cannot write."""
 
-    def __init__(self, store: Store, job_id: str) -> None:
+    def __init__(self, store: Store, job_id: str, attempt: int) -> None:
         self._store = store
         self._job_id = job_id
+        self._attempt = attempt
 
     def get(self, slot: int, step: str, request_hash: str) -> Reply | None:
         """The stored reply, or None."""
@@ -31,8 +33,13 @@ class SqlReplyCache:
             return Reply(**row.reply) if row is not None else None
 
     def put(self, slot: int, step: str, request_hash: str, reply: Reply) -> None:
-        """Store a reply."""
+        """Store a reply.
+
+        Raises:
+            LostLeaseError: another attempt has taken over.
+        """
         with self._store.write() as session:
+            hold(session, self._job_id, self._attempt)
             session.merge(
                 ReplyRow(
                     job_id=self._job_id,
@@ -43,6 +50,31 @@ class SqlReplyCache:
                     created_at=time.time(),
                 )
             )
+
+
+class SqlPlan:
+    """The plan of one job, fixed by the first attempt that gets so far."""
+
+    def __init__(self, store: Store, job_id: str, attempt: int) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._attempt = attempt
+
+    def get(self) -> list[tuple[str, bool, str | None]] | None:
+        """(generator, held out, source chunk) of each slot, or None before the plan is made."""
+        with self._store.read() as session:
+            row = session.get(PlanRow, self._job_id)
+        return None if row is None else [(generator, held, source) for generator, held, source in row.slots]
+
+    def put(self, slots: Sequence[tuple[str, bool, str | None]]) -> None:
+        """Fix the plan; it is never changed.
+
+        Raises:
+            LostLeaseError: another attempt has taken over.
+        """
+        with self._store.write() as session:
+            hold(session, self._job_id, self._attempt)
+            session.add(PlanRow(job_id=self._job_id, planned=len(slots), slots=[list(entry) for entry in slots]))
 
 
 class SqlSampleSink:
@@ -88,39 +120,47 @@ class SqlSampleSink:
         """
         now = time.time()
         with self._store.write() as session:
-            _fence(session, self._job_id, self._attempt)
+            # A decided slot is progress: a job that gets on is not given up for crashes long ago.
+            hold(session, self._job_id, self._attempt).crashes = 0
             session.add(
                 SlotRow(
                     job_id=self._job_id,
                     slot=outcome.slot,
                     generator=outcome.generator,
                     failed=outcome.failed,
+                    candidates=len(outcome.samples),
                     **asdict(outcome.usage),
                 )
             )
+            gone = _gone(session, outcome)
             for position, sample in enumerate(outcome.samples):
-                session.add(
-                    sample_to_row(sample, dataset_id=self._dataset_id, job_id=self._job_id, position=position, now=now)
+                row = sample_to_row(
+                    sample, dataset_id=self._dataset_id, job_id=self._job_id, position=position, now=now
                 )
+                row.source_deleted = row.document_id in gone
+                session.add(row)
             if any(sample.accepted for sample in outcome.samples):
                 session.execute(
                     update(DatasetRow).where(DatasetRow.id == self._dataset_id).values(version=DatasetRow.version + 1)
                 )
 
 
-def _fence(session: Session, job_id: str, attempt: int) -> None:
-    """Hold the job's row and make sure that it is still ours."""
-    current = session.scalar(select(JobRow.attempt).where(JobRow.id == job_id).with_for_update())
-    if current != attempt:
-        raise LostLeaseError(f"Attempt {attempt} of {job_id} was overtaken by attempt {current}.")
+def _gone(session: Session, outcome: SlotOutcome) -> set[str]:
+    """Documents that the slot's samples rest on and that were deleted while it ran."""
+    wanted = {sample.candidate.provenance.document_id for sample in outcome.samples} - {None}
+    if not wanted:
+        return set()
+    there = session.scalars(select(DocumentRow.id).where(DocumentRow.id.in_(wanted)))
+    return {str(document_id) for document_id in wanted} - set(there)
 
 
 class SqlLedger:
     """One job's budget; an unsettled reservation of a dead attempt counts as spent."""
 
-    def __init__(self, store: Store, job_id: str, budget: Budget) -> None:
+    def __init__(self, store: Store, job_id: str, attempt: int, budget: Budget) -> None:
         self._store = store
         self._job_id = job_id
+        self._attempt = attempt
         self._budget = budget
 
     def reserve(self, tokens: int) -> int:
@@ -128,10 +168,11 @@ class SqlLedger:
 
         Raises:
             BudgetExhaustedError: the budget does not cover it; nothing is reserved.
+            LostLeaseError: another attempt has taken over; it alone may spend.
         """
         with self._store.write() as session:
             # The job's row is the lock: two reservations never look at the same sum.
-            session.scalar(select(JobRow.seq).where(JobRow.id == self._job_id).with_for_update())
+            hold(session, self._job_id, self._attempt)
             requests, spent = session.execute(
                 select(
                     func.count(),
@@ -155,6 +196,7 @@ class SqlLedger:
     def settle(self, reservation: int, prompt_tokens: int, completion_tokens: int) -> None:
         """Replace the reservation by what the request really used."""
         with self._store.write() as session:
+            hold(session, self._job_id, self._attempt)
             session.execute(
                 update(ReservationRow)
                 .where(ReservationRow.seq == reservation)

@@ -6,6 +6,7 @@ and every write of the earlier attempt fails from then on. Knows no kind of job.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from app.store.tables import EventRow, JobRow, ResourceRow
 from corpora.errors import ConflictError, MalmoiError, NotFoundError
 from corpora.ids import new_id
 
-__all__ = ["ENDED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseError"]
+__all__ = ["ENDED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseError", "hold"]
 
 LEASE_S = 30.0
 #: Attempts that may die without a word before the job is given up.
@@ -67,14 +68,14 @@ class JobStore:
             session.add(row)
             session.flush()
             return row
-        with self._store.write() as own:
+        with self._store.write(durable=True) as own:
             own.add(row)
         return row
 
     def claim(self, owner: str, kinds: Sequence[str], lease_s: float = LEASE_S) -> JobRow | None:
         """The oldest job that may run now, leased to ``owner`` under a new attempt number, or None."""
         now = self._clock()
-        with self._store.write() as session:
+        with self._store.write(durable=True) as session:
             waiting = session.scalars(
                 select(JobRow)
                 .where(
@@ -121,10 +122,12 @@ class JobStore:
         session.execute(delete(ResourceRow).where(ResourceRow.job_id == row.id))
 
     def _mine(self, session: Session, job_id: str, attempt: int) -> JobRow:
-        row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
-        if row is None or row.attempt != attempt or row.status != "running":
-            raise LostLeaseError(f"Attempt {attempt} of {job_id} holds the job no longer.")
-        return row
+        return hold(session, job_id, attempt)
+
+    def advanced(self, job_id: str, attempt: int) -> None:
+        """Say that work was stored which a later attempt need not repeat: earlier crashes are forgiven."""
+        with self._store.write() as session:
+            hold(session, job_id, attempt).crashes = 0
 
     def heartbeat(self, job_id: str, attempt: int, lease_s: float = LEASE_S) -> str | None:
         """Renew the lease; returns ``cancel`` or ``pause`` when somebody asked for it.
@@ -173,9 +176,11 @@ class JobStore:
         error: dict[str, Any] | None = None,
     ) -> None:
         """End the attempt: the job has ended, or is paused."""
-        with self._store.write() as session:
+        with self._store.write(durable=True) as session:
             row = self._mine(session, job_id, attempt)
             row.result, row.error = result, error
+            if status == "paused" and row.stop_requested == "cancel":
+                status = "cancelled"  # it paused by itself while somebody had asked for its end
             self._end(session, row, status, self._clock())
 
     def request_stop(self, job_id: str, what: Literal["cancel", "pause"]) -> JobRow:
@@ -185,7 +190,7 @@ class JobStore:
             NotFoundError: there is no such job.
             ConflictError: it has ended, or there is nothing to pause.
         """
-        with self._store.write() as session:
+        with self._store.write(durable=True) as session:
             row = self._require(session, job_id)
             if row.status == "running":
                 # A cancel is never taken back by a later pause.
@@ -200,17 +205,26 @@ class JobStore:
                 )
             return row
 
-    def resume(self, job_id: str, changes: dict[str, Any]) -> JobRow:
+    def resume(
+        self, job_id: str, changes: dict[str, Any], session: Session | None = None, *, ended_too: bool = False
+    ) -> JobRow:
         """Queue a paused or incomplete job again, with changed parameters where given.
+
+        Args:
+            job_id: The job.
+            changes: Parameters that replace its own.
+            session: The caller's transaction, where there is one.
+            ended_too: Whether one that has succeeded may go on; the kind knows that something is left to do.
 
         Raises:
             NotFoundError: there is no such job.
             ConflictError: it is neither paused nor incomplete, nor failed for a reason that may pass.
         """
-        with self._store.write() as session:
-            row = self._require(session, job_id)
+        with contextlib.nullcontext(session) if session is not None else self._store.write(durable=True) as own:
+            row = self._require(own, job_id)
             retryable = row.status == "failed" and bool((row.error or {}).get("retryable"))
-            if row.status not in RESUMABLE and not retryable:
+            more = ended_too and row.status == "succeeded"
+            if row.status not in RESUMABLE and not retryable and not more:
                 raise ConflictError(
                     f"Job '{job_id}' is {row.status}; only paused and incomplete jobs can be resumed, and failed ones "
                     "whose error is retryable."
@@ -236,6 +250,18 @@ class JobStore:
         if row is None:
             raise NotFoundError(f"There is no job '{job_id}'.", code="job_not_found")
         return row
+
+
+def hold(session: Session, job_id: str, attempt: int) -> JobRow:
+    """Lock the job's row and make sure that it is still this attempt's: what is written beside it is fenced.
+
+    Raises:
+        LostLeaseError: another attempt has taken over, or the job has ended.
+    """
+    row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+    if row is None or row.attempt != attempt or row.status != "running":
+        raise LostLeaseError(f"Attempt {attempt} of {job_id} holds the job no longer.")
+    return row
 
 
 def _take(session: Session, row: JobRow) -> bool:

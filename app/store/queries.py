@@ -15,7 +15,20 @@ from sqlalchemy.orm import Session
 
 from app.store.tables import Base
 
-__all__ = ["IntegrityError", "Session", "change", "count", "count_by", "find", "latest", "listed", "remove", "values"]
+__all__ = [
+    "IntegrityError",
+    "Session",
+    "change",
+    "count",
+    "count_by",
+    "find",
+    "latest",
+    "listed",
+    "lock",
+    "remove",
+    "remove_batch",
+    "values",
+]
 
 Row = TypeVar("Row", bound=Base)
 Condition = ColumnElement[bool]
@@ -24,6 +37,11 @@ Condition = ColumnElement[bool]
 def find(session: Session, table: type[Row], *conditions: Condition) -> Row | None:
     """The one row that fits, or None."""
     return session.scalar(select(table).where(*conditions))
+
+
+def lock(session: Session, table: type[Row], *conditions: Condition) -> Row | None:
+    """The one row that fits, locked until the transaction ends; SQLite's writers are alone anyway."""
+    return session.scalar(select(table).where(*conditions).with_for_update())
 
 
 def latest(session: Session, table: type[Row], *conditions: Condition) -> Row | None:
@@ -67,4 +85,15 @@ def change(session: Session, table: type[Row], *conditions: Condition, **new: An
 def remove(session: Session, table: type[Row], *conditions: Condition) -> int:
     """Delete the rows that fit; returns how many there were."""
     result = session.execute(delete(table).where(*conditions))
+    return int(getattr(result, "rowcount", 0))
+
+
+def remove_batch(session: Session, table: type[Row], *conditions: Condition, limit: int = 500) -> int:
+    """Delete at most ``limit`` of the rows that fit, the oldest first; returns how many.
+
+    For long deletions: one transaction a batch, so that heartbeats get their turn.
+    """
+    seq = table.__table__.c.seq
+    oldest = select(seq).where(*conditions).order_by(seq).limit(limit).scalar_subquery()
+    result = session.execute(delete(table).where(seq.in_(oldest)))
     return int(getattr(result, "rowcount", 0))

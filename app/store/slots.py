@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.store.tables import ReservationRow, SlotRow
+from app.store.tables import PlanRow, ReservationRow, SlotRow
 
 __all__ = ["SlotTotals", "slot_totals"]
 
@@ -16,8 +16,10 @@ __all__ = ["SlotTotals", "slot_totals"]
 class SlotTotals:
     """Sums over the decided slots of one job."""
 
+    planned: int  #: Slots of the plan; 0 before it is made.
     decided: int  #: Slots decided, failed ones included.
     failed: int  #: Slots that could not run.
+    candidates: int  #: Candidates that the decided slots gave, as counted when they were committed.
     requests: int  #: Requests sent, of undecided slots too: every send has its reservation.
     cached_requests: int  #: Replies taken from the cache.
     prompt_tokens: int  #: Tokens sent; a request whose end nobody saw counts at its upper bound.
@@ -31,6 +33,7 @@ def slot_totals(session: Session, job_id: str) -> SlotTotals:
             func.count(),
             func.count(SlotRow.failed),
             func.sum(SlotRow.cached_requests),
+            func.sum(SlotRow.candidates),
         ).where(SlotRow.job_id == job_id)
     ).one()
     spent = session.execute(
@@ -40,11 +43,14 @@ def slot_totals(session: Session, job_id: str) -> SlotTotals:
             func.sum(ReservationRow.completion_tokens),
         ).where(ReservationRow.job_id == job_id)
     ).one()
-    decided, failed, cached = (int(value or 0) for value in row)
+    planned = session.scalar(select(PlanRow.planned).where(PlanRow.job_id == job_id)) or 0
+    decided, failed, cached, candidates = (int(value or 0) for value in row)
     requests, prompt, completion = (int(value or 0) for value in spent)
     return SlotTotals(
+        planned=planned,
         decided=decided,
         failed=failed,
+        candidates=candidates,
         requests=requests,
         cached_requests=cached,
         prompt_tokens=prompt,

@@ -22,6 +22,7 @@ __all__ = [
     "FileRow",
     "IdempotencyRow",
     "JobRow",
+    "PlanRow",
     "ReplyRow",
     "ReservationRow",
     "ResourceRow",
@@ -32,12 +33,16 @@ __all__ = [
 # SQLite only counts up by itself on INTEGER; PostgreSQL deserves 64 bits.
 Seq = BigInteger().with_variant(Integer, "sqlite")
 CASCADE = "CASCADE"
+AUTO = {"sqlite_autoincrement": True}
 
 
 class Base(DeclarativeBase):
     """Declarative base; strings are TEXT, dictionaries and lists JSON."""
 
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 -- SQLAlchemy's own convention
+    #: SQLite gives a deleted row's number away again unless told not to: a cursor or an index file would then point
+    #: at another object.
+    __table_args__: Any = AUTO
 
 
 class CorpusRow(Base):
@@ -64,7 +69,7 @@ class DocumentRow(Base):
     """One uploaded document and its decoded text."""
 
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("corpus_id", "sha256"),)
+    __table_args__ = (UniqueConstraint("corpus_id", "sha256"), AUTO)
     seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(unique=True)
     corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete=CASCADE), index=True)
@@ -79,7 +84,8 @@ class DocumentRow(Base):
     characters: Mapped[int]
     chunk_count: Mapped[int]
     warnings: Mapped[list[Any]]
-    heldout: Mapped[bool]
+    #: Side of the hold-out; None until the first generation job that reads the document decides it, for good.
+    heldout: Mapped[bool | None]
     created_at: Mapped[float]
 
 
@@ -107,6 +113,8 @@ class DatasetRow(Base):
     name: Mapped[str]
     corpus_id: Mapped[str | None] = mapped_column(index=True)
     version: Mapped[int] = mapped_column(default=0)
+    #: Samples that were removed with their document: candidates = accepted + rejected + removed.
+    removed: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[float]
 
 
@@ -114,7 +122,7 @@ class JobRow(Base):
     """A piece of long work; the engine reads these columns and knows no kind."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_claim", "status", "lease_until"),)
+    __table_args__ = (Index("ix_jobs_claim", "status", "lease_until"), AUTO)
     seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(index=True)
@@ -163,6 +171,16 @@ class EventRow(Base):
     data: Mapped[dict[str, Any] | None]
 
 
+class PlanRow(Base):
+    """The slots of a generation job, fixed by its first attempt."""
+
+    __tablename__ = "plans"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), primary_key=True)
+    planned: Mapped[int]
+    #: One entry a slot: [generator, held out, id of the source chunk or None].
+    slots: Mapped[list[Any]]
+
+
 class SlotRow(Base):
     """One decided slot of a generation job."""
 
@@ -171,6 +189,8 @@ class SlotRow(Base):
     slot: Mapped[int] = mapped_column(primary_key=True)
     generator: Mapped[str]
     failed: Mapped[str | None]
+    #: Candidates that the slot gave; each of them is a sample.
+    candidates: Mapped[int]
     requests: Mapped[int]
     cached_requests: Mapped[int]
     prompt_tokens: Mapped[int]
@@ -181,7 +201,11 @@ class SampleRow(Base):
     """A candidate with its verdict."""
 
     __tablename__ = "samples"
-    __table_args__ = (UniqueConstraint("job_id", "slot", "position"), Index("ix_samples_list", "dataset_id", "status"))
+    __table_args__ = (
+        UniqueConstraint("job_id", "slot", "position"),
+        Index("ix_samples_list", "dataset_id", "status"),
+        AUTO,
+    )
     seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(unique=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete=CASCADE))

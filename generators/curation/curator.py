@@ -7,9 +7,10 @@ what was accepted, and the seeds, so that novelty is checked against both. Knows
 from __future__ import annotations
 
 from corpora.bundled.loader import SeedTask
+from corpora.korean.analyse import tokenizer_version
 from corpora.korean.speech import SpeechLevel, speech_level
 from corpora.records import Candidate, Sample, Verdict
-from generators.curation.filters import FILTERS
+from generators.curation.filters import FILTERS, FILTERS_VERSION
 from generators.curation.settings import CurationSettings, Politeness
 from retrieval.embedders import Embedder
 from retrieval.near_duplicates import DuplicateHit, LexicalDuplicates
@@ -29,6 +30,17 @@ class Curator:
         self.settings = settings
         self._lexical = LexicalDuplicates(settings.near_duplicate_threshold)
         self._semantic = SemanticDuplicates(embedder, settings.semantic_threshold)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What decided, by name: kept with every sample, so that a dataset says how it was made."""
+        return {
+            "tokenizer": tokenizer_version(),
+            "filters": f"v{FILTERS_VERSION}",
+            "embedder": self._semantic.fingerprint,
+            "near_duplicates": f"{self._lexical.tokenizer} > {self.settings.near_duplicate_threshold}, "
+            f"guards: {', '.join(self._lexical.guards) or 'none'}",
+        }
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Why ``candidate`` is kept or dropped; kept ones must be handed to ``remember``."""

@@ -127,7 +127,12 @@ def assert_counts(service: Service, job: dict[str, Any]) -> None:
     assert progress["planned"] == progress["done"] + progress["failed"] + progress["pending"]
     if job["status"] in ENDED:
         report = service.ok("GET", f"/datasets/{job['dataset_id']}/report")
-        assert report["candidates"] == report["accepted"] + report["rejected"]
+        # Candidates are counted slot by slot at commit, accepted and rejected are the samples that are there.
+        assert report["candidates"] == report["accepted"] + report["rejected"] + report["removed"]
+        if job["status"] == "succeeded" and progress["target"] is None:
+            assert progress["pending"] == 0
+        if progress["target"] is not None and job["status"] == "succeeded":
+            assert progress["accepted"] >= progress["target"]
         assert report["rejected"] == sum(entry["count"] for entry in report["rejections"])
         assert progress["rejected"] == sum(job["rejections"].values())
 

@@ -76,6 +76,27 @@ def test_generation_requests(service: Any, change: dict[str, Any], param: str) -
     assert all(job["corpus_id"] != corpus_id for job in service.ok("GET", "/generation/jobs?limit=100")["data"])
 
 
+@pytest.mark.parametrize("name", ["", "   ", "이름\u0000", "두\n줄", "\ud800"])
+def test_names_that_cannot_be_stored(service: Any, name: str) -> None:
+    content = json.dumps({"name": name}).encode()
+    response = service.http.post("/corpora", content=content, headers={"content-type": "application/json"})
+    assert error_of(response)["param"] == "name"
+
+
+def test_nul_in_an_address(service: Any) -> None:
+    assert error_of(service.http.get("/corpora/a%00b"))["code"] == "invalid_value"
+    assert error_of(service.http.get("/corpora?after=%00"))["code"] == "invalid_value"
+
+
+def test_nothing_is_kept_of_an_upload_to_an_unknown_corpus(service: Any) -> None:
+    before = sorted((service.data_dir / "blobs").rglob("*"))
+    error_of(upload(service, "corpus_none", "# 새 문서\n\n내용입니다.".encode()), 404)
+    with pytest.raises(openai.BadRequestError) as caught:
+        service.client.files.create(file=("empty.jsonl", b""), purpose="fine-tune")
+    assert caught.value.code == "empty_file"
+    assert sorted((service.data_dir / "blobs").rglob("*")) == before
+
+
 def test_empty_corpus_and_missing_endpoint(service: Any) -> None:
     corpus_id = service.ok("POST", "/corpora", json={"name": "c"})["id"]
     assert error_of(service.http.post("/generation/jobs", json={"corpus_id": corpus_id}))["code"] == "corpus_empty"

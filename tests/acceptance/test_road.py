@@ -70,6 +70,35 @@ def test_idempotency_key(service: Any) -> None:
     assert other.json()["error"]["code"] == "idempotency_key_reused"
 
 
+def test_idempotency_key_on_uploads(service: Any) -> None:
+    headers = {"Idempotency-Key": "upload-1"}
+    line = b'{"messages": []}'
+    send = {"files": {"file": ("a.jsonl", line)}, "data": {"purpose": "fine-tune"}, "headers": headers}
+    first = service.ok("POST", "/files", **send)
+    assert service.ok("POST", "/files", **send) == first
+    other = service.http.post("/files", **send | {"files": {"file": ("a.jsonl", line + b"\n")}})
+    assert other.status_code == 422
+    assert len([f for f in service.ok("GET", "/files")["data"] if f["filename"] == "a.jsonl"]) == 1
+    corpus_id = service.ok("POST", "/corpora", json={"name": "한 번만"})["id"]
+    path = f"/corpora/{corpus_id}/documents"
+    body = {"title": "도크", "text": "도크란 차량이 짐을 내리는 자리를 말합니다."}
+    documents = service.ok("POST", path, json=body, headers=headers)["data"]
+    assert [d["id"] for d in service.ok("POST", path, json=body, headers=headers)["data"]] == [documents[0]["id"]]
+    assert service.http.post(path, json=body | {"title": "다른 도크"}, headers=headers).status_code == 422
+
+
+def test_a_request_may_spell_out_what_is_not_there_yet(service: Any) -> None:
+    corpus_id = service.corpus()
+    job = service.generate(
+        corpus_id=corpus_id,
+        target=1,
+        judge_model=None,
+        dry_run=False,
+        budget={"max_requests": 5, "max_tokens": None, "max_cost_usd": None},
+    )
+    assert job["status"] == "succeeded"
+
+
 def test_guard(service: Any) -> None:
     evil = service.http.get("/corpora", headers={"Host": "evil.example"})
     assert evil.status_code == 421

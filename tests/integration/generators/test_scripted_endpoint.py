@@ -95,9 +95,9 @@ def generate(
         room = Workspace(chunks=space.chunks, retriever=space.retriever, seed_tasks=space.seed_tasks, model=client)
         pool = Pool()
         results = []
-        for slot in range(slots):
-            plan = SlotPlan(slot=slot, generator=generator.name, heldout=False, seed=100 + slot)
-            results.append(await generator.run(plan, slot, room, pool))
+        for slot, source in enumerate(generator.sources(room)[:slots]):
+            plan = SlotPlan(slot=slot, generator=generator.name, heldout=False, seed=100 + slot, source=source)
+            results.append(await generator.run(plan, room, pool))
             pool.take(results[-1].candidates)
         await client.aclose()
         return results

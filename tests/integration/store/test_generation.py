@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from app.store.database import Store
-from app.store.generation import SqlLedger, SqlReplyCache, SqlSampleSink
+from app.store.generation import SqlLedger, SqlPlan, SqlReplyCache, SqlSampleSink
 from app.store.jobs import JobStore, LostLeaseError
 from app.store.queries import count, find
 from app.store.slots import slot_totals
@@ -15,12 +15,14 @@ from app.store.tables import DatasetRow, SampleRow, SlotRow
 from corpora.records import Candidate, Message, Provenance, Sample, Span, Verdict
 from generators.ports import Budget, BudgetExhaustedError, Reply, SlotOutcome, Usage
 
+REPLY = Reply(text="네, 알겠습니다.", finish_reason="stop", model="m", prompt_tokens=1, completion_tokens=2)
+
 
 @pytest.fixture
 def job_id(store: Store) -> str:
     """A running job, in its first attempt, that writes dataset ds."""
     with store.write() as session:
-        session.add(DatasetRow(id="ds", name="냉장", corpus_id=None, version=0, created_at=1.0))
+        session.add(DatasetRow(id="ds", name="냉장", corpus_id=None, version=0, removed=0, created_at=1.0))
     jobs = JobStore(store)
     jobs.submit("generate", {})
     row = jobs.claim("a", ["generate"])
@@ -91,16 +93,21 @@ def test_an_attempt_that_was_overtaken_cannot_write(store: Store, job_id: str) -
     assert jobs.claim("b", ["generate"])
     with pytest.raises(LostLeaseError):
         SqlSampleSink(store, job_id, 1, "ds").commit(outcome(0, True))
+    with pytest.raises(LostLeaseError):
+        SqlLedger(store, job_id, 1, Budget()).reserve(10)
+    with pytest.raises(LostLeaseError):
+        SqlReplyCache(store, job_id, 1).put(0, "pairs", "h", REPLY)
+    with pytest.raises(LostLeaseError):
+        SqlPlan(store, job_id, 1).put([("rag_qa", False, "chunk_1")])
     SqlSampleSink(store, job_id, 2, "ds").commit(outcome(0, True))
 
 
 def test_replies(store: Store, job_id: str) -> None:
-    cache = SqlReplyCache(store, job_id)
-    reply = Reply(text="네, 알겠습니다.", finish_reason="stop", model="m", prompt_tokens=1, completion_tokens=2)
+    cache = SqlReplyCache(store, job_id, 1)
     assert cache.get(0, "pairs", "h") is None
-    cache.put(0, "pairs", "h", reply)
-    cache.put(0, "pairs", "h", reply)
-    assert SqlReplyCache(store, job_id).get(0, "pairs", "h") == reply
+    cache.put(0, "pairs", "h", REPLY)
+    cache.put(0, "pairs", "h", REPLY)
+    assert SqlReplyCache(store, job_id, 1).get(0, "pairs", "h") == REPLY
     assert cache.get(0, "pairs", "other") is None
 
 
@@ -109,7 +116,7 @@ def test_a_budget_is_never_exceeded_by_any_number_of_threads(store: Store, job_i
     refused: list[str] = []
 
     def spend() -> None:
-        ledger = SqlLedger(store, job_id, Budget(max_requests=20, max_tokens=1500))
+        ledger = SqlLedger(store, job_id, 1, Budget(max_requests=20, max_tokens=1500))
         for _ in range(10):
             try:
                 reservation = ledger.reserve(100)
@@ -132,7 +139,51 @@ def test_a_budget_is_never_exceeded_by_any_number_of_threads(store: Store, job_i
 
 
 def test_a_reservation_unsettled_at_a_crash_counts_as_spent(store: Store, job_id: str) -> None:
-    SqlLedger(store, job_id, Budget()).reserve(900)
+    SqlLedger(store, job_id, 1, Budget()).reserve(900)
     with pytest.raises(BudgetExhaustedError, match="tokens"):
-        SqlLedger(store, job_id, Budget(max_tokens=1000)).reserve(101)
-    SqlLedger(store, job_id, Budget(max_tokens=1000)).reserve(100)
+        SqlLedger(store, job_id, 1, Budget(max_tokens=1000)).reserve(101)
+    SqlLedger(store, job_id, 1, Budget(max_tokens=1000)).reserve(100)
+
+
+def test_a_finished_job_writes_no_more(store: Store, job_id: str) -> None:
+    """The attempt number alone is no fence: the same attempt may have ended its job."""
+    ledger = SqlLedger(store, job_id, 1, Budget())
+    reservation = ledger.reserve(10)
+    JobStore(store).finish(job_id, 1, "cancelled")
+    with pytest.raises(LostLeaseError):
+        SqlSampleSink(store, job_id, 1, "ds").commit(outcome(0, True))
+    with pytest.raises(LostLeaseError):
+        ledger.settle(reservation, 1, 1)
+
+
+def test_a_plan_is_fixed_once(store: Store, job_id: str) -> None:
+    slots = [("rag_qa", False, "chunk_1"), ("rag_qa", True, "chunk_2"), ("self_instruct", False, None)]
+    plan = SqlPlan(store, job_id, 1)
+    assert plan.get() is None
+    plan.put(slots)
+    assert SqlPlan(store, job_id, 1).get() == slots
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        plan.put(slots[:1])
+
+
+def test_a_commit_forgives_earlier_crashes(store: Store, job_id: str) -> None:
+    jobs = JobStore(store)
+    for attempt in range(1, 4):
+        jobs.release(job_id, attempt, crashed=True)
+        assert jobs.claim("b", ["generate"])
+    assert jobs.get(job_id).crashes == 3
+    SqlSampleSink(store, job_id, 4, "ds").commit(outcome(0, True))
+    assert jobs.get(job_id).crashes == 0
+
+
+def test_numbers_are_never_given_twice(store: Store) -> None:
+    """A cursor or an index file must not come to point at another object."""
+    seen: list[int] = []
+    for name in ("a", "b", "c"):
+        with store.write() as session:
+            row = DatasetRow(id=name, name=name, corpus_id=None, version=0, removed=0, created_at=1.0)
+            session.add(row)
+            session.flush()
+            seen.append(row.seq)
+            session.delete(row)
+    assert len(set(seen)) == 3

@@ -104,9 +104,9 @@ def test_on_the_bundled_manual() -> None:
     curator = Curator(CurationSettings(), embedder)
     generator = ExtractiveQa(ExtractiveQaParams())
     accepted = total = 0
-    for ordinal in range(generator.capacity(workspace)):
-        plan = SlotPlan(slot=ordinal, generator=generator.name, heldout=False, seed=ordinal, ordinal=ordinal)
-        for candidate in asyncio.run(generator.run(plan, ordinal, workspace, None)).candidates:  # type: ignore[arg-type]
+    for slot, source in enumerate(generator.sources(workspace)):
+        plan = SlotPlan(slot=slot, generator=generator.name, heldout=False, seed=slot, source=source)
+        for candidate in asyncio.run(generator.run(plan, workspace, None)).candidates:  # type: ignore[arg-type]
             (span,) = candidate.provenance.spans
             assert texts[span.document_id][span.start : span.end] == candidate.answer
             assert "{" not in candidate.question

@@ -17,7 +17,7 @@ from generators.curation.curator import Curator
 from generators.curation.settings import CurationSettings
 from generators.memory import MemoryLedger, MemoryReplyCache, MemorySink
 from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
-from generators.planning import plan_slots
+from generators.planning import plan_slots, restore_plan
 from generators.ports import Budget, BudgetExhaustedError, SlotOutcome
 from retrieval.embedders import HashedEmbedder
 
@@ -54,10 +54,10 @@ class Talker:
     stop_at: int | None = None
     started: list[int] = field(default_factory=list)
 
-    def capacity(self, workspace: Workspace) -> int:
-        return self.slots if workspace is TRAIN else self.slots // 4
+    def sources(self, workspace: Workspace) -> Sequence[str | None]:
+        return [None] * (self.slots if workspace is TRAIN else self.slots // 4)
 
-    async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         self.started.append(plan.slot)
         for _ in range(self.delays.randrange(6)):
             await asyncio.sleep(0)
@@ -174,6 +174,41 @@ def test_a_slot_that_cannot_run_is_counted_and_the_rest_goes_on() -> None:
     assert len(sink.outcomes) == len(CALM.outcomes)
 
 
+def test_a_slot_whose_source_was_deleted_fails_and_the_rest_goes_on() -> None:
+    talker, sink = Talker(random.Random(1)), MemorySink()
+    plan = [replace(entry, source="chunk_gone") if entry.slot in (2, 5) else entry for entry in plan_of(talker)]
+    result = asyncio.run(
+        run_pipeline(
+            PipelineConfig(job_id="job", versions={"tokenizer": "t"}),
+            plan,
+            {"talker": talker},
+            (TRAIN, HELDOUT),
+            curator=Curator(CurationSettings(), EMBEDDER),
+            ports=Ports(cache=MemoryReplyCache(), sink=sink, ledger=MemoryLedger()),
+            should_stop=lambda: False,
+        )
+    )
+    assert (result.status, result.decided) == ("succeeded", len(plan))
+    assert {outcome.slot: outcome.failed for outcome in sink.outcomes if outcome.failed} == dict.fromkeys(
+        (2, 5), "source_deleted"
+    )
+    assert {tuple(s.candidate.provenance.versions.items()) for s in samples(sink)} == {(("tokenizer", "t"),)}
+
+
+def test_a_stop_does_not_wait_for_replies_that_hang() -> None:
+    """The budget is spent and other slots are still asking when somebody cancels."""
+
+    class Hanging(Talker):
+        async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
+            if plan.slot == 0:
+                raise BudgetExhaustedError("none left")
+            await asyncio.sleep(3600)
+            raise AssertionError("nobody waits that long")
+
+    result = run(Hanging(random.Random(1)), MemorySink(), stop=[False] + [True] * 9)
+    assert (result.status, result.decided) == ("incomplete", 0)
+
+
 def test_an_exhausted_budget_keeps_what_came_before() -> None:
     sink = MemorySink()
     result = run(Talker(random.Random(1), stop_at=6), sink)
@@ -211,10 +246,10 @@ def test_a_plan_uses_every_slot_once_and_holds_out_a_share(shapes: list[tuple[in
         needs_model: bool = False
         needs_corpus: bool = True
 
-        def capacity(self, workspace: Workspace) -> int:
-            return self.train if workspace is TRAIN else self.held
+        def sources(self, workspace: Workspace) -> Sequence[str | None]:
+            return [f"chunk_{n}" for n in range(self.train if workspace is TRAIN else self.held)]
 
-        async def run(self, plan: SlotPlan, ordinal: int, workspace: Workspace, pool: PoolView) -> SlotResult:
+        async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
             raise NotImplementedError
 
     weights: list[tuple[Generator, int]] = [
@@ -222,7 +257,8 @@ def test_a_plan_uses_every_slot_once_and_holds_out_a_share(shapes: list[tuple[in
     ]
     plan = plan_slots(weights, (TRAIN, HELDOUT), seed=1, heldout_fraction=fraction)
     assert [entry.slot for entry in plan] == list(range(sum(train + held for _, train, held in shapes)))
-    assert len({(e.generator, e.heldout, e.ordinal) for e in plan}) == len(plan)
+    assert len({(e.generator, e.heldout, e.source) for e in plan}) == len(plan)
+    assert plan == restore_plan([(e.generator, e.heldout, e.source) for e in plan], seed=1)
     assert plan == plan_slots(weights, (TRAIN, HELDOUT), seed=1, heldout_fraction=fraction)
 
 

@@ -105,13 +105,9 @@ def workspace(
     return Workspace(chunks=side, retriever=retriever, seed_tasks=(), model=model)
 
 
-def ordinal_of(chunk_id: str) -> int:
-    return [chunk.id for chunk in coverage_order(chunks())].index(chunk_id)
-
-
 def run(model: OneReply, *, pool: Pool | None = None, params: RagQaParams | None = None) -> SlotResult:
-    plan = SlotPlan(slot=4, generator="rag_qa", heldout=False, seed=11)
-    task = RagQa(params).run(plan, ordinal_of("chunk_doc_in_0"), workspace(model), pool or Pool())
+    plan = SlotPlan(slot=4, generator="rag_qa", heldout=False, seed=11, source="chunk_doc_in_0")
+    task = RagQa(params).run(plan, workspace(model), pool or Pool())
     return asyncio.run(task)
 
 
@@ -220,8 +216,8 @@ def test_the_prompt_shows_passages_and_known_questions_on_this_chunk_only() -> N
 def test_chunks_of_the_other_side_never_enter_the_prompt() -> None:
     train = [chunk for chunk in chunks() if chunk.document_id == "doc_in"]
     model = OneReply('{"pairs": []}')
-    plan = SlotPlan(slot=0, generator="rag_qa", heldout=False, seed=1)
-    asyncio.run(RagQa().run(plan, 0, workspace(model, train, found=chunks()), Pool()))
+    plan = SlotPlan(slot=0, generator="rag_qa", heldout=False, seed=1, source="chunk_doc_in_0")
+    asyncio.run(RagQa().run(plan, workspace(model, train, found=chunks()), Pool()))
     assert "피킹 지시서" not in model.prompts[0]
 
 
@@ -243,10 +239,11 @@ def test_coverage_takes_the_documents_in_turn_and_does_not_depend_on_ids() -> No
     assert [chunk.text for chunk in coverage_order(renamed)] == [chunk.text for chunk in order]
 
 
-def test_capacity_is_one_slot_a_chunk_and_pass() -> None:
+def test_there_is_one_slot_a_chunk_and_pass() -> None:
     space = workspace(OneReply(""))
-    assert RagQa().capacity(space) == 3
-    assert RagQa(RagQaParams(passes=4)).capacity(space) == 12
+    once = RagQa().sources(space)
+    assert sorted(str(source) for source in once) == sorted(chunk.id for chunk in chunks())
+    assert RagQa(RagQaParams(passes=4)).sources(space) == [*once] * 4
     with pytest.raises(ValidationError):
         RagQaParams.model_validate({"passes": 0})
     with pytest.raises(ValidationError):

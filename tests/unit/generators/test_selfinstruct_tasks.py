@@ -78,7 +78,7 @@ def run(
 ) -> SlotResult:
     space = Workspace(chunks=(), retriever=None, seed_tasks=SEEDS, model=model)
     plan = SlotPlan(slot=3, generator="self_instruct", heldout=False, seed=seed)
-    return asyncio.run(SelfInstruct(params).run(plan, 0, space, pool or Pool()))
+    return asyncio.run(SelfInstruct(params).run(plan, space, pool or Pool()))
 
 
 def examples_of(prompt: str) -> list[dict[str, str]]:
@@ -210,9 +210,9 @@ def test_a_context_too_small_fails_the_slot() -> None:
     assert (result.failed, result.usage) == ("context_too_small", Usage(requests=1))
 
 
-def test_capacity_is_the_documented_cap_and_stems_can_be_replaced() -> None:
+def test_the_number_of_slots_is_the_documented_cap_and_stems_can_be_replaced() -> None:
     space = Workspace(chunks=(), retriever=None, seed_tasks=SEEDS, model=None)
-    assert SelfInstruct(SelfInstructParams(rounds=7)).capacity(space) == 7
+    assert SelfInstruct(SelfInstructParams(rounds=7)).sources(space) == [None] * 7
     params = SelfInstructParams(blocked_stems=("피킹",))
     text = json.dumps({"tasks": [{**GOOD, "instruction": "피 킹 순서를 설명하세요."}]}, ensure_ascii=False)
     (candidate,) = run(OneReply(text), params=params).candidates

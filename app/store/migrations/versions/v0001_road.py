@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_adapters_job_id"), "adapters", ["job_id"], unique=False)
     op.create_table(
@@ -39,6 +40,7 @@ def upgrade() -> None:
         sa.Column("heldout_fraction", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "datasets",
@@ -47,9 +49,11 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("corpus_id", sa.String(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("removed", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_datasets_corpus_id"), "datasets", ["corpus_id"], unique=False)
     op.create_table(
@@ -65,6 +69,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_files_sha256"), "files", ["sha256"], unique=False)
     op.create_table(
@@ -98,6 +103,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_jobs_claim", "jobs", ["status", "lease_until"], unique=False)
     op.create_index(op.f("ix_jobs_kind"), "jobs", ["kind"], unique=False)
@@ -117,12 +123,13 @@ def upgrade() -> None:
         sa.Column("characters", sa.Integer(), nullable=False),
         sa.Column("chunk_count", sa.Integer(), nullable=False),
         sa.Column("warnings", sa.JSON(), nullable=False),
-        sa.Column("heldout", sa.Boolean(), nullable=False),
+        sa.Column("heldout", sa.Boolean(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["corpus_id"], ["corpora.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("corpus_id", "sha256"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_documents_corpus_id"), "documents", ["corpus_id"], unique=False)
     op.create_table(
@@ -136,8 +143,17 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_events_job_id"), "events", ["job_id"], unique=False)
+    op.create_table(
+        "plans",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("planned", sa.Integer(), nullable=False),
+        sa.Column("slots", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id"),
+    )
     op.create_table(
         "replies",
         sa.Column("job_id", sa.String(), nullable=False),
@@ -159,6 +175,7 @@ def upgrade() -> None:
         sa.Column("completion_tokens", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_reservations_job_id"), "reservations", ["job_id"], unique=False)
     op.create_table(
@@ -196,6 +213,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
         sa.UniqueConstraint("job_id", "slot", "position"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_samples_document_id"), "samples", ["document_id"], unique=False)
     op.create_index("ix_samples_list", "samples", ["dataset_id", "status"], unique=False)
@@ -205,6 +223,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("generator", sa.String(), nullable=False),
         sa.Column("failed", sa.String(), nullable=True),
+        sa.Column("candidates", sa.Integer(), nullable=False),
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("cached_requests", sa.Integer(), nullable=False),
         sa.Column("prompt_tokens", sa.Integer(), nullable=False),
@@ -227,6 +246,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["document_id"], ["documents.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_chunks_corpus_id"), "chunks", ["corpus_id"], unique=False)
     op.create_index(op.f("ix_chunks_document_id"), "chunks", ["document_id"], unique=False)
@@ -247,6 +267,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_reservations_job_id"), table_name="reservations")
     op.drop_table("reservations")
     op.drop_table("replies")
+    op.drop_table("plans")
     op.drop_index(op.f("ix_events_job_id"), table_name="events")
     op.drop_table("events")
     op.drop_index(op.f("ix_documents_corpus_id"), table_name="documents")
