@@ -12,11 +12,24 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 
-from app.api import corpora, datasets, generation, health, openai_chat, openai_files, openai_fine_tuning
+from app.api import (
+    corpora,
+    datasets,
+    docs,
+    generation,
+    health,
+    importing,
+    openai_chat,
+    openai_files,
+    openai_fine_tuning,
+)
 from app.api.errors import install_error_handlers
 from app.api.guard import LOOPBACK_HOSTS, Guard
+from app.api.schemas.common import FAULTS
 from app.jobs.supervisor import Supervisor
 from app.services.chat import ChatProcess
 from app.services.context import Services, open_services, worker_config
@@ -26,8 +39,13 @@ from corpora.errors import InvalidInputError, MalmoiError
 __all__ = ["KINDS_PATH", "create_app", "serve"]
 
 KINDS_PATH = "app.services.kinds:KINDS"
-_ROUTERS = (corpora, generation, datasets, openai_files, openai_fine_tuning, openai_chat, health)
+_ROUTERS = (corpora, generation, datasets, importing, openai_files, openai_fine_tuning, openai_chat)
 _ABOUT = "Korean documents in, curated instruction dataset out, model fine-tuned. Every error has OpenAI's shape."
+
+
+def _operation_id(route: APIRoute) -> str:
+    """``fine_tuning_create_job``: short and unique; generated clients make method names of it."""
+    return "_".join([*map(str, route.tags), route.name]).replace(" ", "_").replace("-", "_")
 
 
 def create_app(services: Services, supervisor: Supervisor | None = None) -> FastAPI:
@@ -45,12 +63,25 @@ def create_app(services: Services, supervisor: Supervisor | None = None) -> Fast
             app.state.chat.close()
             services.store.dispose()
 
-    app = FastAPI(title="Malmoi", version="0.1.0", description=_ABOUT, lifespan=lifespan)
+    app = FastAPI(
+        title="Malmoi",
+        version="0.1.0",
+        description=_ABOUT,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        docs_url=None,  # `app.api.docs` serves them without a network
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
     app.state.services = services
     app.state.chat = ChatProcess(services.folder("logs") / "chat.log")
     install_error_handlers(app)
+    # Only described here: the guard checks keys before anything else runs.
+    key = HTTPBearer(scheme_name="api_key", description="Not asked for on a loopback address.", auto_error=False)
     for module in _ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, responses=FAULTS, dependencies=[Security(key)])
+    app.include_router(health.router, responses=FAULTS)
+    app.include_router(docs.router)
     settings = services.settings
     app.add_middleware(
         Guard,

@@ -1,26 +1,35 @@
 """Every setting of the service in one class; nothing else in the house reads the environment.
 
 A value comes from a command-line flag, else from ``MALMOI_<NAME>``, else from ``malmoi.toml`` in the working
-directory, else from the default here. ``malmoi settings`` prints each with its source. Use ``load_settings(...)``.
+directory, else from the default here. ``malmoi settings`` prints each with its source. Use ``load_settings(...)``;
+``isolated=True`` takes flags and defaults only, whatever lies in the environment and in the working directory.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from corpora.errors import InvalidInputError
 
-__all__ = ["ENV_PREFIX", "SettingLine", "Settings", "explain_settings", "load_settings"]
+__all__ = ["ENV_PREFIX", "SettingLine", "Settings", "explain_settings", "load_settings", "without_passwords"]
 
 ENV_PREFIX = "MALMOI_"
 CONFIG_FILE = "malmoi.toml"
+#: Databases that the store runs on, by the scheme of their URL.
+DATABASES = ("sqlite", "postgresql", "postgresql+psycopg")
+MASK = "**********"
+# Up to the last @: a password with a bare @ or / in it must not show its tail.
+_USERINFO = re.compile(r"(?<=://)([^:/@?#]*):.*@", re.DOTALL)
+_PASSWORD_PARAMETER = re.compile(r"([?&;][^=&;]*(?:password|secret|token|key)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -42,7 +51,28 @@ class Settings(BaseModel):
     embedder: Literal["hashed"] = Field("hashed", description="Embedder of new corpora; 'hashed' needs no weights.")
     models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
     max_upload_mb: int = Field(512, ge=1, description="Largest request body in MB.")
-    workers: int = Field(1, ge=0, le=64, description="Jobs that run at once in `serve`; 0 leaves them to others.")
+    workers: int = Field(
+        2,
+        ge=0,
+        le=64,
+        description="Jobs that run at once in `serve`, one training beside them; 0 leaves all to others.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str | None) -> str | None:
+        """Refuse what is no database URL, without repeating it: it may hold a password."""
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            # Reading the port checks it.
+            fits = parts.scheme in DATABASES and "://" in url and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError("no database URL; write postgresql+psycopg://user:password@host:5432/name")
+        return url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +81,7 @@ class SettingLine:
 
     name: str  #: Name as in ``MALMOI_<NAME>``.
     value: str  #: Its value; secrets are masked.
-    source: str  #: ``flag``, ``environment``, ``malmoi.toml`` or ``default``.
+    source: str  #: ``flag``, ``environment``, the settings file or ``default``.
     description: str  #: One sentence.
 
 
@@ -69,34 +99,56 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _from_file(config: Path | None) -> dict[str, Any]:
+    """Values of the file that was named, which must be there, or of the usual one, which need not be."""
+    path = config or Path(CONFIG_FILE)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config is None:
+            return {}
+        raise InvalidInputError(f"There is no settings file {path}.", param="config", code="file_not_found") from None
+    except OSError as exc:
+        raise InvalidInputError(f"The settings file {path} cannot be read: {exc.strerror}.", param="config") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInputError(f"{path} is not valid TOML: {exc}") from exc
     return {name.lower(): value for name, value in values.items()}
 
 
-def _layers(flags: dict[str, Any], environ: dict[str, str] | None, config: Path | None) -> list[tuple[str, Any]]:
+def _layers(
+    flags: dict[str, Any], environ: dict[str, str] | None, config: Path | None, *, isolated: bool
+) -> list[tuple[str, Any]]:
+    given = [("flag", {name: value for name, value in flags.items() if value is not None})]
+    if isolated:
+        return given
     return [
-        ("flag", {name: value for name, value in flags.items() if value is not None}),
+        *given,
         ("environment", _from_environment(dict(os.environ) if environ is None else environ)),
-        (CONFIG_FILE, _from_file(config or Path(CONFIG_FILE))),
+        (str(config or CONFIG_FILE), _from_file(config)),
     ]
 
 
 def load_settings(
-    flags: dict[str, Any] | None = None, *, environ: dict[str, str] | None = None, config: Path | None = None
+    flags: dict[str, Any] | None = None,
+    *,
+    environ: dict[str, str] | None = None,
+    config: Path | None = None,
+    isolated: bool = False,
 ) -> Settings:
     """Settings from flags, environment and file, in that order of precedence.
 
+    Args:
+        flags: Values of the command line; None is one that was not given.
+        environ: Instead of this process's environment.
+        config: Settings file instead of ``./malmoi.toml``.
+        isolated: Flags and defaults only.
+
     Raises:
-        InvalidInputError: a value does not fit its setting, or a name in the file is unknown.
+        InvalidInputError: a value does not fit its setting, a name in the file is unknown, or the file that was named
+            is not there.
     """
     merged: dict[str, Any] = {}
-    for _, values in reversed(_layers(flags or {}, environ, config)):
+    for _, values in reversed(_layers(flags or {}, environ, config, isolated=isolated)):
         merged.update(values)
     try:
         return Settings.model_validate(merged)
@@ -104,20 +156,31 @@ def load_settings(
         first = exc.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInputError(
-            f"setting {name.upper()}: {first['msg']}", param=name, hint="Run `malmoi settings` to see all settings."
+            f"setting {name.upper()}: {first['msg'].removeprefix('Value error, ')}",
+            param=name,
+            hint="Run `malmoi settings` to see all settings.",
         ) from exc
 
 
+def without_passwords(value: str) -> str:
+    """``value`` fit to be shown: an address in it keeps its user and loses every password, written in whichever way."""
+    return _PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", _USERINFO.sub(rf"\g<1>:{MASK}@", value))
+
+
 def explain_settings(
-    flags: dict[str, Any] | None = None, *, environ: dict[str, str] | None = None, config: Path | None = None
+    flags: dict[str, Any] | None = None,
+    *,
+    environ: dict[str, str] | None = None,
+    config: Path | None = None,
+    isolated: bool = False,
 ) -> list[SettingLine]:
-    """Every setting with its value, its source and its sentence."""
-    settings = load_settings(flags, environ=environ, config=config)
-    layers = _layers(flags or {}, environ, config)
+    """Every setting with its value, its source and its sentence; no secret is shown."""
+    settings = load_settings(flags, environ=environ, config=config, isolated=isolated)
+    layers = _layers(flags or {}, environ, config, isolated=isolated)
     lines = []
     for name, field in Settings.model_fields.items():
         value = settings.model_dump(mode="json")[name]
         source = next((label for label, values in layers if name in values), "default")
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = without_passwords(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         lines.append(SettingLine(name=name.upper(), value=shown, source=source, description=field.description or ""))
     return lines

@@ -67,6 +67,7 @@ class Provenance:
     chunk_ids: tuple[str, ...] = ()  #: Chunks that were shown or quoted, the source chunk first.
     spans: tuple[Span, ...] = ()  #: The ranges of the source that the answer rests on.
     seed_ids: tuple[str, ...] = ()  #: Seed tasks that stood in the prompt.
+    group: str | None = None  #: Article or dialogue of an imported row; a split never parts one.
     versions: dict[str, str] = field(default_factory=dict)  #: Tokenizer, filters and the like by name.
 
 
@@ -83,6 +84,7 @@ class Candidate:
     malformed: str | None = None  #: Why the reply could not be read; None for a readable one.
     raw: str | None = None  #: The reply that could not be read, for the ledger of rejections.
     rejection: Verdict | None = None  #: A verdict reached by the generator's own gates; None where it saw no fault.
+    group_id: str | None = None  #: Variants of one row (speech levels, wordings) share it and are never duplicates.
 
     @property
     def question(self) -> str:
@@ -114,3 +116,4 @@ class Sample:
     accepted: bool  #: Whether it belongs to the dataset.
     verdict: Verdict  #: The judgement.
     split: Literal["train", "test"] = "train"  #: ``test`` when made from a held-out document.
+    flags: dict[str, Any] = field(default_factory=dict)  #: What was noticed without rejecting it: name -> evidence.

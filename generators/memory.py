@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from generators.ports import Budget, BudgetExhaustedError, Reply, SlotOutcome
 
 __all__ = ["MemoryLedger", "MemoryReplyCache", "MemorySink"]
@@ -27,6 +29,7 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.outcomes: list[SlotOutcome] = []
+        self.gone: set[str] = set()
 
     def committed(self) -> list[SlotOutcome]:
         """Outcomes so far."""
@@ -37,6 +40,10 @@ class MemorySink:
         if outcome.slot != len(self.outcomes):
             raise ValueError(f"slot {outcome.slot} does not follow slot {len(self.outcomes) - 1}")
         self.outcomes.append(outcome)
+
+    def deleted(self, document_ids: Collection[str]) -> bool:
+        """Whether one of these documents is among ``gone``."""
+        return not self.gone.isdisjoint(document_ids)
 
 
 class MemoryLedger:

@@ -122,6 +122,10 @@ class _Run:
     def decide(self, result: SlotResult) -> None:
         """Judge the next slot's candidates and commit them in one go."""
         planned = self.plan[self.decided]
+        documents = {candidate.provenance.document_id or "" for candidate in result.candidates} - {""}
+        if documents and self.sink.deleted(documents):
+            # As a later attempt would find it: the slot's source is gone.
+            result = SlotResult(failed="source_deleted", usage=result.usage)
         samples = tuple(
             self._judge(planned, position, candidate) for position, candidate in enumerate(result.candidates)
         )
@@ -137,6 +141,7 @@ class _Run:
         self.decided += 1
 
     def _judge(self, planned: SlotPlan, position: int, candidate: Candidate) -> Sample:
+        candidate = self.curator.clean(candidate)
         verdict = self.curator.judge(candidate)
         provenance = replace(candidate.provenance, versions=dict(self.config.versions))
         candidate = replace(candidate, provenance=provenance)
@@ -146,6 +151,7 @@ class _Run:
             accepted=verdict.stage == "accepted",
             verdict=verdict,
             split="test" if planned.heldout else "train",
+            flags=self.curator.flags(candidate),
         )
         if sample.accepted:
             # At once: the slot's next candidate may repeat this one.

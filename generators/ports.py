@@ -6,6 +6,7 @@ in-memory version in ``generators.memory``; ``app.store`` implements them on SQL
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,6 +102,10 @@ class SampleSink(Protocol):
 
     def commit(self, outcome: SlotOutcome) -> None:
         """Commit one slot in one transaction; slots arrive in order, each once."""
+        ...
+
+    def deleted(self, document_ids: Collection[str]) -> bool:
+        """Whether one of these documents is gone: what was made of it meanwhile is not to be kept."""
         ...
 
 

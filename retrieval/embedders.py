@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,6 +50,10 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of shape (len(texts), dimension), float32, of length 1 (0 for a text without any content)."""
+        ...
+
+    def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
+        """One vector for each question with its answer, where it has one."""
         ...
 
 
@@ -103,10 +107,23 @@ class HashedEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of ``texts``, shape (n, 1024), float32."""
-        vectors: Vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
-        for row, found in enumerate(content_morphemes_many(texts)):
-            for token, count in Counter(found).items():
-                weight = (1 + math.log(count)) * self._idf.get(token, self._unseen)
+        return self._embed(len(texts), content_morphemes_many(texts))
+
+    def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
+        """As ``embed``; question and answer are analysed apart, so that nobody analyses either of them twice."""
+        questions = list(content_morphemes_many([question for question, _ in pairs]))
+        answers = content_morphemes_many([answer for _, answer in pairs if answer is not None])
+        joined = (
+            found + (next(answers) if answer is not None else ())
+            for found, (_, answer) in zip(questions, pairs, strict=True)
+        )
+        return self._embed(len(pairs), joined)
+
+    def _embed(self, count: int, token_lists: Iterable[tuple[str, ...]]) -> Vectors:
+        vectors: Vectors = np.zeros((count, DIMENSION), dtype=np.float32)
+        for row, found in enumerate(token_lists):
+            for token, times in Counter(found).items():
+                weight = (1 + math.log(times)) * self._idf.get(token, self._unseen)
                 for dimension, sign in _buckets(token):
                     vectors[row, dimension] += sign * weight
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

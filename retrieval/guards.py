@@ -16,8 +16,8 @@ __all__ = ["GUARDS", "Guard", "negation", "negation_differs", "noun_substituted"
 Guard = Callable[[str, Sequence[str], str, Sequence[str]], bool]
 
 #: Morphemes that turn a sentence around, by what they mean: "안 하면" and "하지 않으면" say the same. Kiwi splits the
-#: prefixes off (부적합 is 부+적합). Prefixes stay apart from 않: "부적합한 로트를 출고하면" and "적합한 로트를 출고하지 않으면"
-#: share everything else. A homograph (비 as rain, 부 as department) at worst keeps two rows.
+#: prefixes off (부적합 is 부+적합). Prefixes stay apart from 않: "부적합한 로트를 출고하면" and "적합한 로트를 출고하지
+#: 않으면" share everything else. A homograph (비 as rain, 부 as department) at worst keeps two rows.
 NEGATION = {
     "않": "않",
     "안": "않",

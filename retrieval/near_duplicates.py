@@ -7,12 +7,12 @@ rouge-score's own float expression.) Rows grounded in documents are duplicates w
 instructions by the instruction; variants of one group are not compared. Guards veto what shares its words and differs
 in meaning (``retrieval.guards``).
 
-One index serves one candidate at a time (``find``, ``add``) and whole files (``find_tokens``, ``add_tokens``).
+One index serves one candidate at a time (``find``, ``add``) and whole files (``join``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,7 +22,7 @@ from corpora.korean.rouge import tokenize
 from retrieval.guards import GUARDS, Guard
 from retrieval.overlap_index import Encoded, OverlapIndex
 
-__all__ = ["DEFAULT_GUARDS", "DuplicateHit", "LexicalDuplicates", "Tokenized"]
+__all__ = ["DEFAULT_GUARDS", "DuplicateHit", "LexicalDuplicates", "Pair", "Tokenized"]
 
 #: Of 80 hand-written pairs negation alone decides 22 wrongly, both none (docs/decisions.md has ParaKQC).
 DEFAULT_GUARDS = ("negation", "noun_substitution")
@@ -36,6 +36,15 @@ class DuplicateHit:
     question: str  #: Its question or instruction.
     score: float  #: ROUGE-L F1 of the questions.
     answer_score: float | None = None  #: ROUGE-L F1 of the answers, where both are grounded.
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A kept row above the threshold; the score is ``2 * common / total`` of the side that has less in common."""
+
+    row: int  #: Its number in order of keeping.
+    common: int  #: Tokens in common, in order.
+    total: int  #: Tokens of both.
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +65,30 @@ class LexicalDuplicates:
         threshold: str = "0.7",
         tokenizer: str = "content_morphemes",
         guards: Sequence[str] = DEFAULT_GUARDS,
+        dictionary: tuple[str, ...] = (),
     ) -> None:
         self.threshold = threshold
         self.tokenizer = tokenizer
+        self._dictionary = dictionary
         self.guards = tuple(guards)
         self._guards: tuple[Guard, ...] = tuple(GUARDS[name] for name in guards)
         exact = Fraction(threshold)
         self._num, self._den = exact.numerator, exact.denominator
         self._float = float(threshold) if tokenizer == "english" else None
-        self._index = OverlapIndex(exact)
+        # Floats call some exact ties "above", so the reference mode looks at ties too.
+        self._index = OverlapIndex(exact, strict=self._float is None)
         self._keys: list[str] = []
         self._rows: list[Tokenized] = []
         #: Texts without any token are compared letter by letter.
-        self._blank: dict[str, int] = {}
+        self._blank: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def tokenized(self, question: str, answer: str | None = None, group_id: str | None = None) -> Tokenized:
         """A row in tokens; ``answer`` only where it is grounded in documents."""
-        grounded = tokenize(self.tokenizer, answer) if answer is not None else None
-        return Tokenized(question, tokenize(self.tokenizer, question), grounded, group_id)
+        grounded = tokenize(self.tokenizer, answer, self._dictionary) if answer is not None else None
+        return Tokenized(question, tokenize(self.tokenizer, question, self._dictionary), grounded, group_id)
 
     def add(self, key: str, question: str, answer: str | None = None, group_id: str | None = None) -> None:
         """Keep a row."""
@@ -93,37 +105,74 @@ class LexicalDuplicates:
 
     def add_tokens(self, key: str, row: Tokenized) -> None:
         """Keep a row that is tokenized already."""
-        if not row.tokens:
-            self._blank.setdefault(" ".join(row.question.split()), len(self._rows))
-        self._index.add(self._index.encode(row.tokens))
-        self._keys.append(key)
-        self._rows.append(row)
+        self._keep(key, row, self._index.encode(row.tokens))
 
     def find_tokens(self, row: Tokenized) -> DuplicateHit | None:
         """The first kept row that ``row`` repeats, or None."""
-        if not row.tokens:
-            return self._find_blank(row)
-        encoded = self._index.encode(row.tokens)
-        for number in self._index.candidates(encoded):
-            hit = self._verify(number, row, encoded)
-            if hit is not None:
-                return hit
-        return None
+        return next(self._hits(row, self._index.encode(row.tokens)), None)
 
     def find_all(self, row: Tokenized) -> list[DuplicateHit]:
         """Every kept row that ``row`` repeats, in order of keeping."""
+        return list(self._hits(row, self._index.encode(row.tokens)))
+
+    def join(self, rows: Iterable[tuple[str, Tokenized]]) -> Iterator[DuplicateHit | None]:
+        """For each row, under its key, what it repeats; a row that repeats nothing is kept, and None.
+
+        The same as ``find_tokens`` and, where that is None, ``add_tokens``, row after row.
+        """
+        for key, row in rows:
+            encoded = self._index.encode(row.tokens)
+            hit = next(self._hits(row, encoded), None)
+            if hit is None:
+                self._keep(key, row, encoded)
+            yield hit
+
+    def _keep(self, key: str, row: Tokenized, encoded: Encoded) -> None:
+        if not row.tokens:
+            self._blank.setdefault(" ".join(row.question.split()), []).append(len(self._rows))
+        self._index.add(encoded)
+        self._keys.append(key)
+        self._rows.append(row)
+
+    def _hits(self, row: Tokenized, encoded: Encoded) -> Iterator[DuplicateHit]:
         if not row.tokens:
             blank = self._find_blank(row)
-            return [blank] if blank else []
-        encoded = self._index.encode(row.tokens)
-        hits = (self._verify(number, row, encoded) for number in self._index.candidates(encoded))
-        return [hit for hit in hits if hit is not None]
+            if blank is not None:
+                yield blank
+            return
+        for number, common in self._index.above(encoded):
+            hit = self._verify(number, row, common)
+            if hit is not None:
+                yield hit
+
+    def pairs(self, row: Tokenized) -> Iterator[Pair]:
+        """Every kept row that ``row`` repeats, in order of keeping, with the exact overlap behind the score."""
+        if not row.tokens:
+            yield from (Pair(number, 1, 2) for number in self._same_blank(row))
+            return
+        for number, common in self._index.above(self._index.encode(row.tokens)):
+            if self._verify(number, row, common) is not None:
+                yield self._pair(number, row, common)
+
+    def _pair(self, number: int, row: Tokenized, common: int) -> Pair:
+        """The overlap of the questions, or of the answers where that is the lower score."""
+        kept = self._rows[number]
+        total = len(row.tokens) + len(kept.tokens)
+        if row.answer is None or kept.answer is None or row.answer == kept.answer:
+            return Pair(number, common, total)
+        shared, length = int(LCSseq.similarity(row.answer, kept.answer)), len(row.answer) + len(kept.answer)
+        return Pair(number, shared, length) if shared * total < common * length else Pair(number, common, total)
 
     def _find_blank(self, row: Tokenized) -> DuplicateHit | None:
-        number = self._blank.get(" ".join(row.question.split()))
-        if number is None or (row.group_id is not None and self._rows[number].group_id == row.group_id):
+        number = next(iter(self._same_blank(row)), None)
+        if number is None:
             return None
         return DuplicateHit(key=self._keys[number], question=self._rows[number].question, score=1.0)
+
+    def _same_blank(self, row: Tokenized) -> list[int]:
+        """Kept rows without tokens that are the same letter by letter, but for variants of one group."""
+        same = self._blank.get(" ".join(row.question.split()), [])
+        return [n for n in same if row.group_id is None or self._rows[n].group_id != row.group_id]
 
     def _above(self, common: int, m: int, n: int) -> bool:
         """Whether ``common`` of m and n tokens is above the threshold; ``m`` is the candidate's length."""
@@ -144,11 +193,11 @@ class LexicalDuplicates:
         common = int(LCSseq.similarity(first, second))
         return 2 * common / (m + n) if self._above(common, m, n) else None
 
-    def _verify(self, number: int, row: Tokenized, encoded: Encoded) -> DuplicateHit | None:
+    def _verify(self, number: int, row: Tokenized, common: int) -> DuplicateHit | None:
+        """The kept row where all but the common subsequence of the questions is still to be looked at."""
         kept = self._rows[number]
         if row.group_id is not None and kept.group_id == row.group_id:
             return None
-        common = self._index.common(encoded, number)
         m, n = len(row.tokens), len(kept.tokens)
         if not self._above(common, m, n):
             return None

@@ -1,200 +1,234 @@
-"""An exact index over token sequences: which kept ones could have a ROUGE-L F1 at or above a threshold.
+"""An exact index over token sequences: which kept ones have a ROUGE-L F1 above a threshold.
 
-Knows tokens only: no text, no Korean, no verdicts. F1 >= num/den needs a common multiset of at least
-``alpha = ceil(num * (m + n) / (2 * den))`` tokens. With the tokens of every sequence in one fixed order, rarest first,
-two such sequences share a token among the first ``m - alpha + 1`` and ``n - alpha + 1``, and two among one more of each
-(the prefix filter of set-similarity joins). A rare token is a key by itself; once more than ``LIGHT`` kept sequences
-have it, it is a key only together with a second one, or texts that share most of their words would all meet.
+Knows tokens only: no text, no Korean, no verdicts. F1 > num/den needs a common multiset of at least
+``alpha = floor(num * (m + n) / (2 * den)) + 1`` tokens. With the tokens of every sequence in one fixed order, rarest
+first, two such sequences share a token among the first ``m - alpha + 1`` and ``n - alpha + 1``, and two among one more
+of each (the prefix filter of set-similarity joins). A rare token is a key by itself; once more than ``LIGHT`` kept
+sequences have it, it is a key only together with a second one, or texts that share most of their words would all meet.
+What remains is compared by its longest common subsequence.
 
 Use::
 
     index = OverlapIndex(Fraction("0.7"))
     sequence = index.encode(("입고", "예정", "등록"))
-    rows = index.candidates(sequence)      # a superset of the answer, ascending; verify with ``common``
-    index.add(sequence)                    # kept under the next row number
+    for row, common in index.above(sequence):   # ascending; ``common`` is the length of the common subsequence
+        ...
+    index.add(sequence)                         # kept under the next row number
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
+from itertools import chain, count
+from typing import NamedTuple
 
-from rapidfuzz.distance import LCSseq
+from rapidfuzz.distance import Indel, LCSseq
+from rapidfuzz.process import extract
 
 __all__ = ["Encoded", "OverlapIndex"]
 
-#: Kept sequences of one token before it needs a partner. Measured at 100,000 texts: 4 and 32 are 1.2x slower than 12.
-LIGHT = 12
-_SHIFT = 32
-#: Surrogates cannot stand in a string that is compared, so their code points are skipped.
-_SURROGATES, _SURROGATE_COUNT, _CODE_POINTS = 0xD800, 0x800, 0x110000
+#: Kept sequences of one token before it needs a partner.
+LIGHT = 6
+#: From so many candidates on, one call compares all instead of a loop that ends at the first.
+MANY = 12
+#: Surrogates cannot stand in a string that is compared, so no token has their numbers.
+_SURROGATES, _BEHIND_SURROGATES, _CODE_POINTS = 0xD800, 0xE000, 0x110000
+#: rapidfuzz 3.14 scores a pair 0 whose similarity is above the cutoff by 1e-9 (0.3 against 0.299999999), not by 1e-7.
+_SLACK = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A token sequence as the index sees it."""
 
-    order: tuple[int, ...]  #: Ids of its token occurrences, rarest first.
-    body: str | tuple[int, ...]  #: The sequence itself, a code point a token while there are enough of them.
-
-    def __len__(self) -> int:
-        return len(self.order)
+    order: list[int]  #: Numbers of its token occurrences, rarest first.
+    body: str | array[int]  #: The sequence itself, a code point a token while there are enough of them.
 
 
-#: Rows of a pair that has become common: by length and by the place of the pair's second token.
+#: Rows of a pair that has become common: by length and by how many tokens stand behind the pair's second one.
 _Buckets = dict[tuple[int, int], list[int]]
+#: What a common token leads to: rows by the second token.
+_Pairs = dict[int, int | list[int] | _Buckets]
 
 
 class OverlapIndex:
-    """Kept sequences under row numbers from 0."""
+    """Kept sequences under row numbers from 0.
 
-    def __init__(self, threshold: Fraction) -> None:
+    ``strict`` is the rule above; without it an F1 that equals the threshold is found too.
+    """
+
+    def __init__(self, threshold: Fraction, strict: bool = True) -> None:
         if not 0 < threshold <= 1:
             raise ValueError(f"the threshold is above 0 and at most 1, not {threshold}")
-        self._num, self._den = threshold.numerator, threshold.denominator
+        self._num, self._den, self._strict = threshold.numerator, threshold.denominator, strict
+        self._cutoff = float(threshold) - _SLACK
         #: Token, or (token, how often it stood before in the same sequence), to a running number: a token that came
         #: late is a rare one, which is all that the order needs.
-        self._ids: dict[object, int] = {}
-        self._rows: list[Encoded] = []
-        #: Rows of a rare token; empty where the token has become common.
-        self._light: dict[int, list[int]] = {}
-        self._pairs: dict[int, int | list[int] | _Buckets] = {}
+        self._ids: defaultdict[object, int] = defaultdict(
+            partial(next, chain(range(_SURROGATES), count(_BEHIND_SURROGATES)))
+        )
+        self._bodies: list[str | array[int]] = []
+        #: The orders of all rows, one behind the other, and where each begins.
+        self._orders, self._starts = array("I"), array("Q", [0])
+        #: A rare token to its rows, a common one to its pairs: a small table each, near in memory.
+        self._keys: dict[int, int | list[int] | _Pairs] = {}
         #: Rows of a common token that are so short that one shared token can be enough.
         self._tiny: dict[int, list[int]] = {}
-        self._tiny_length = 2 * self._den // self._num - 1
+        self._tiny_length = (2 * self._den - strict) // self._num - 1
+        #: ``least`` by m + n, and the last position of a key by length; both grow on demand.
+        self._least, self._lasts = [0], [-1]
 
     def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, row: int) -> Encoded:
-        return self._rows[row]
+        return len(self._bodies)
 
     def least(self, m: int, n: int) -> int:
-        """Tokens that sequences of these lengths must have in common to reach the threshold."""
-        return -(-self._num * (m + n) // (2 * self._den))
+        """Tokens that sequences of these lengths must have in common to be above the threshold."""
+        return self._fewest(m + n, 2 * self._den)
 
     def encode(self, tokens: Sequence[str]) -> Encoded:
         """``tokens`` in the index's terms; new tokens get their number here."""
         ids = self._ids
-        plain = [ids.setdefault(token, len(ids)) for token in tokens]
+        plain = [ids[token] for token in tokens]
         order = plain
         if len(set(plain)) < len(plain):
             seen: dict[int, int] = {}
             order = []
             for number in plain:
-                count = seen.get(number, 0)
-                seen[number] = count + 1
-                order.append(number if not count else ids.setdefault((number, count), len(ids)))
-        return Encoded(tuple(sorted(order, reverse=True)), _body(plain))
+                before = seen.get(number, 0)
+                seen[number] = before + 1
+                order.append(number if not before else ids[number, before])
+        return Encoded(sorted(order, reverse=True), _body(plain))
 
-    def candidates(self, sequence: Encoded) -> list[int]:
-        """Rows whose F1 with ``sequence`` may reach the threshold, ascending; none that does is missing."""
-        found: set[int] = set()
-        order, last = sequence.order, self._last(len(sequence))
-        light, pairs = self._light, self._pairs
-        for position in range(last + 1):
-            token = order[position]
-            rows = light.get(token)
-            if rows is None:
-                continue
-            if rows:
-                found.update(rows)
-                continue
-            base = token << _SHIFT
-            for second in range(position + 1, min(last + 2, len(order))):
-                value = pairs.get(base | order[second])
-                if value is None:
-                    continue
-                if isinstance(value, int):
-                    found.add(value)
-                elif isinstance(value, list):
-                    found.update(value)
-                else:
-                    self._from_buckets(value, len(order), second, found)
-            if len(sequence) <= self._tiny_length:
-                found.update(self._tiny.get(token, ()))
-        return sorted(found)
-
-    def _from_buckets(self, buckets: _Buckets, m: int, second: int, found: set[int]) -> None:
-        """Rows whose place of the shared pair leaves enough tokens behind it, on both sides."""
-        behind = m - 1 - second
-        for (n, place), rows in buckets.items():
-            least = self.least(m, n)
-            if least <= m and least <= n and 2 + min(behind, n - 1 - place) >= least:
-                found.update(rows)
-
-    def common(self, sequence: Encoded, row: int) -> int:
-        """Length of the longest common subsequence with ``row`` where that can reach the threshold, else 0."""
-        other = self._rows[row]
-        m, n = len(sequence), len(other)
-        least = self.least(m, n)
-        if least > m or least > n:
-            return 0
-        if isinstance(sequence.body, str) and isinstance(other.body, str):
-            return int(LCSseq.similarity(sequence.body, other.body, score_cutoff=least))
-        return int(LCSseq.similarity(_numbers(sequence.body), _numbers(other.body), score_cutoff=least))
+    def above(self, sequence: Encoded) -> Iterator[tuple[int, int]]:
+        """Rows whose F1 with ``sequence`` is above the threshold, ascending, with the common subsequence's length."""
+        rows = self._candidates(sequence.order)
+        if not rows:
+            return
+        body, bodies, least = sequence.body, self._bodies, self._least
+        if len(rows) > MANY:
+            choices = [bodies[row] for row in rows]
+            # Indel's normalised similarity is 2L / (m + n), in floats: what passes is compared in integers below.
+            near = extract(body, choices, scorer=Indel.normalized_similarity, score_cutoff=self._cutoff, limit=None)
+            rows = sorted([rows[place] for _, _, place in near])
+        m = len(body)
+        for row in rows:
+            other = bodies[row]
+            common = LCSseq.similarity(body, other, score_cutoff=least[m + len(other)])
+            if common:
+                yield row, int(common)
 
     def add(self, sequence: Encoded) -> int:
         """Keep ``sequence``; returns its row number."""
-        row = len(self._rows)
-        self._rows.append(sequence)
-        for position in range(self._last(len(sequence)) + 1):
-            token = sequence.order[position]
-            rows = self._light.get(token)
+        order, keys = sequence.order, self._keys
+        row, m = len(self._bodies), len(order)
+        self._make_room(m)
+        self._bodies.append(sequence.body)
+        self._orders.extend(order)
+        self._starts.append(len(self._orders))
+        for position in range(self._lasts[m] + 1):
+            token = order[position]
+            rows = keys.get(token)
             if rows is None:
-                self._light[token] = [row]
-            elif not rows:
-                self._add_pairs(row, position)
+                keys[token] = row
+            elif isinstance(rows, int):
+                keys[token] = [rows, row]
+            elif isinstance(rows, dict):
+                self._add_pairs(rows, row, order, position)
             elif len(rows) < LIGHT:
                 rows.append(row)
             else:
+                pairs: _Pairs = {}
+                keys[token] = pairs
                 for earlier in (*rows, row):
-                    self._add_pairs(earlier, self._rows[earlier].order.index(token))
-                rows.clear()
+                    other = self._order(earlier)
+                    self._add_pairs(pairs, earlier, other, other.index(token))
         return row
 
-    def _last(self, length: int) -> int:
-        """Last position at which the rarest shared token can stand: its partner may be as short as the overlap."""
-        fewest = -(-self._num * length // (2 * self._den - self._num))
-        return length - max(1, fewest)
+    def _fewest(self, numerator: int, denominator: int) -> int:
+        """The smallest L with ``L * denominator`` above (at, if not strict) ``threshold's numerator * numerator``."""
+        product = self._num * numerator
+        return product // denominator + 1 if self._strict else -(-product // denominator)
 
-    def _add_pairs(self, row: int, position: int) -> None:
-        order = self._rows[row].order
-        token, last = order[position], self._last(len(order))
-        base, pairs = token << _SHIFT, self._pairs
-        for second in range(position + 1, min(last + 2, len(order))):
-            key = base | order[second]
-            value = pairs.get(key)
+    def _make_room(self, length: int) -> None:
+        """Tables for sequences of ``length`` against each other and against all shorter ones."""
+        for m in range(len(self._lasts), length + 1):
+            # The partner may be as short as the overlap, so this is the last place of the rarest shared token.
+            self._lasts.append(m - max(1, self._fewest(m, 2 * self._den - self._num)))
+        for total in range(len(self._least), 2 * length + 1):
+            self._least.append(self._fewest(total, 2 * self._den))
+
+    def _order(self, row: int) -> list[int]:
+        return self._orders[self._starts[row] : self._starts[row + 1]].tolist()
+
+    def _candidates(self, order: list[int]) -> list[int]:
+        """Rows whose F1 with a sequence may be above the threshold, ascending; none that is above is missing."""
+        m = len(order)
+        if m >= len(self._lasts):
+            self._make_room(m)
+        found: set[int] = set()
+        keys = self._keys
+        for position, token in enumerate(order[: self._lasts[m] + 1], 1):
+            rows = keys.get(token)
+            if rows is None:
+                continue
+            if isinstance(rows, int):
+                found.add(rows)
+            elif isinstance(rows, list):
+                found.update(rows)
+            else:
+                self._from_pairs(rows, order, position, found)
+                if m <= self._tiny_length:
+                    found.update(self._tiny.get(token, ()))
+        return sorted(found)
+
+    def _from_pairs(self, pairs: _Pairs, order: list[int], position: int, found: set[int]) -> None:
+        """Rows that share a token, whose pairs these are, and one of those from ``position`` on."""
+        m, least = len(order), self._least
+        for second in order[position : self._lasts[m] + 2]:
+            value = pairs.get(second)
             if value is None:
-                pairs[key] = row
+                continue
+            if isinstance(value, int):
+                found.add(value)
+            elif isinstance(value, list):
+                found.update(value)
+            else:
+                # Enough tokens must stand behind the pair, in the row and in the sequence.
+                behind = m - 1 - order.index(second)
+                for (n, behind_there), rows in value.items():
+                    missing = least[m + n] - 2
+                    if missing <= behind and missing <= behind_there:
+                        found.update(rows)
+
+    def _add_pairs(self, pairs: _Pairs, row: int, order: list[int], position: int) -> None:
+        m, token = len(order), order[position]
+        for place, second in enumerate(order[position + 1 : self._lasts[m] + 2], position + 1):
+            value = pairs.get(second)
+            if value is None:
+                pairs[second] = row
             elif isinstance(value, int):
-                pairs[key] = [value, row]
+                pairs[second] = [value, row]
             elif isinstance(value, list):
                 value.append(row)
                 if len(value) > LIGHT:
-                    pairs[key] = self._bucketed(value, order[second])
+                    pairs[second] = self._bucketed(value, second)
             else:
-                value.setdefault((len(order), second), []).append(row)
-        if len(order) <= self._tiny_length:
+                value.setdefault((m, m - 1 - place), []).append(row)
+        if m <= self._tiny_length:
             self._tiny.setdefault(token, []).append(row)
 
     def _bucketed(self, rows: list[int], token: int) -> _Buckets:
         buckets: _Buckets = {}
         for row in rows:
-            order = self._rows[row].order
-            buckets.setdefault((len(order), order.index(token)), []).append(row)
+            order = self._order(row)
+            buckets.setdefault((len(order), len(order) - 1 - order.index(token)), []).append(row)
         return buckets
 
 
-def _body(numbers: Iterable[int]) -> str | tuple[int, ...]:
-    numbers = tuple(numbers)
-    if any(number >= _CODE_POINTS - _SURROGATE_COUNT for number in numbers):
-        return numbers
-    return "".join([chr(number if number < _SURROGATES else number + _SURROGATE_COUNT) for number in numbers])
-
-
-def _numbers(body: str | tuple[int, ...]) -> tuple[int, ...]:
-    if not isinstance(body, str):
-        return body
-    return tuple(code if code < _SURROGATES else code - _SURROGATE_COUNT for code in map(ord, body))
+def _body(numbers: list[int]) -> str | array[int]:
+    if numbers and max(numbers) >= _CODE_POINTS:
+        return array("I", numbers)
+    return "".join(map(chr, numbers))

@@ -1,23 +1,37 @@
 """Near-duplicates by meaning: embeddings in FAISS, one of each pair kept.
 
-Rows are asked and added one at a time, so of two rows that repeat each other the first stays. Grounded rows are
-compared by question and answer together, as their wording is.
+Rows come in order of arrival and are asked before they are added, so of two rows that repeat each other the first
+stays, never neither. Up to ``EXACT_LIMIT`` kept rows the search is exact; beyond, an inverted file whose recall is
+measured on the rows themselves when it is built (``recall``). Grounded rows are compared by question and answer
+together, as their wording is.
+
+Use one at a time (``find``, ``add``), or in batches, where the search is one matrix product::
+
+    batch = index.prepare([(question, answer), ...])
+    for number in range(len(batch)):
+        if batch.find(number) is None:
+            batch.keep(number, key)
+    batch.close()
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpora.korean.analyse import content_morphemes
-from retrieval.embedders import Embedder
+import numpy as np
+
+from corpora.korean.analyse import content_morphemes_many
+from retrieval.embedders import Embedder, Vectors
 from retrieval.guards import negation
-from retrieval.index import VectorIndex
 from retrieval.near_duplicates import DuplicateHit
+from retrieval.nearest import NearestVectors
 
-__all__ = ["SemanticDuplicates"]
+__all__ = ["EXACT_LIMIT", "SemanticBatch", "SemanticDuplicates"]
 
-#: Kept rows looked at: the nearest may differ by a negation while the next does not.
+#: Kept rows up to which every one is compared.
+EXACT_LIMIT = 200_000
+#: Kept rows looked at first; when all of them are near and opposite in meaning, more are.
 NEAREST = 8
 
 
@@ -25,16 +39,16 @@ NEAREST = 8
 class _Row:
     key: str
     text: str
-    negated: Counter[str]
+    negated: tuple[tuple[str, int], ...]
 
 
 class SemanticDuplicates:
     """Kept rows, searchable by cosine."""
 
-    def __init__(self, embedder: Embedder, threshold: float | None = None) -> None:
+    def __init__(self, embedder: Embedder, threshold: float | None = None, *, exact_limit: int = EXACT_LIMIT) -> None:
         self.threshold = embedder.semantic_threshold if threshold is None else threshold
         self._embedder = embedder
-        self._index = VectorIndex(embedder.dimension)
+        self._nearest = NearestVectors(embedder.dimension, exact_limit=exact_limit)
         self._rows: list[_Row] = []
 
     @property
@@ -42,22 +56,93 @@ class SemanticDuplicates:
         """The embedder's."""
         return self._embedder.fingerprint
 
+    @property
+    def recall(self) -> float:
+        """Share of nearest rows that the search finds: 1 while it is exact, else as measured when it was built."""
+        return self._nearest.recall
+
     def __len__(self) -> int:
         return len(self._rows)
 
-    def find(self, text: str) -> DuplicateHit | None:
+    def find(self, text: str, answer: str | None = None) -> DuplicateHit | None:
         """The nearest kept row when its cosine is above the threshold, else None."""
-        negated = negation(content_morphemes(text))
-        for number, score in self._index.search(self._embedder.embed([text])[0], NEAREST):
-            if score <= self.threshold:
-                return None
-            row = self._rows[number]
-            # Near in every vector space and opposite in meaning: not one row said twice.
-            if row.negated == negated:
-                return DuplicateHit(key=row.key, question=row.text, score=score)
-        return None
+        return self.prepare([(text, answer)]).find(0)
 
-    def add(self, key: str, text: str) -> None:
+    def add(self, key: str, text: str, answer: str | None = None) -> None:
         """Keep a row."""
-        self._index.add([len(self._rows)], self._embedder.embed([text]))
-        self._rows.append(_Row(key, text, negation(content_morphemes(text))))
+        batch = self.prepare([(text, answer)])
+        batch.keep(0, key)
+        batch.close()
+
+    def prepare(self, pairs: Sequence[tuple[str, str | None]]) -> SemanticBatch:
+        """The next rows (question, answer or None), embedded and looked up together; one batch at a time is open."""
+        vectors = self._embedder.embed_pairs(pairs)
+        marks = [negation(tokens) for tokens in content_morphemes_many([question for question, _ in pairs])]
+        answers = content_morphemes_many([answer for _, answer in pairs if answer is not None])
+        rows = []
+        for (question, answer), found in zip(pairs, marks, strict=True):
+            if answer is not None:
+                found.update(negation(next(answers)))
+            rows.append(_Row("", question, tuple(sorted(found.items()))))
+        return SemanticBatch(self, rows, vectors)
+
+
+class SemanticBatch:
+    """Some rows on their way in."""
+
+    def __init__(self, owner: SemanticDuplicates, rows: list[_Row], vectors: Vectors) -> None:
+        self._owner = owner
+        self._rows = rows
+        self._vectors = vectors
+        self._found = owner._nearest.search(vectors, NEAREST)
+        self._inside = vectors @ vectors.T
+        self._kept: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def find(self, number: int) -> DuplicateHit | None:
+        """The nearest row kept so far, of this batch too, when its cosine is above the threshold, else None."""
+        earlier = self._among_earlier(number)
+        inside = self._among_kept(number)
+        hits = [hit for hit in (earlier, inside) if hit is not None]
+        return max(hits, key=lambda hit: hit.score, default=None)
+
+    def keep(self, number: int, key: str) -> None:
+        """Row ``number`` stays, under ``key``."""
+        row = self._rows[number]
+        self._rows[number] = _Row(key, row.text, row.negated)
+        self._kept.append(number)
+
+    def close(self) -> None:
+        """Hand the kept rows over."""
+        self._owner._rows.extend(self._rows[number] for number in self._kept)
+        self._owner._nearest.add(self._vectors[self._kept])
+        self._kept = []
+
+    def _among_earlier(self, number: int) -> DuplicateHit | None:
+        owner, wanted = self._owner, self._rows[number].negated
+        neighbours = self._found[number]
+        while True:
+            near = [(row, score) for row, score in neighbours if score > owner.threshold]
+            for row, score in near:
+                # Near in every vector space and opposite in meaning: not one row said twice.
+                if owner._rows[row].negated == wanted:
+                    return DuplicateHit(key=owner._rows[row].key, question=owner._rows[row].text, score=score)
+            if len(near) < len(neighbours) or len(neighbours) == len(owner._nearest):
+                return None
+            deeper = min(4 * len(neighbours), len(owner._nearest))
+            neighbours = owner._nearest.search(self._vectors[number : number + 1], deeper)[0]
+            if len(neighbours) < deeper:
+                return None
+
+    def _among_kept(self, number: int) -> DuplicateHit | None:
+        wanted = self._rows[number].negated
+        same = [other for other in self._kept if self._rows[other].negated == wanted]
+        if not same:
+            return None
+        best = same[int(np.argmax(self._inside[number, same]))]
+        score = float(self._inside[number, best])
+        if score <= self._owner.threshold:
+            return None
+        return DuplicateHit(key=self._rows[best].key, question=self._rows[best].text, score=score)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from peft import LoraConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from training.config import TrainConfig
+from training.checkpoints import SEAL, seal
+from training.config import LoraOverrides, TrainConfig
 from training.encoding import IGNORED, EncodedRow
 from training.errors import TrainingDivergedError
 from training.events import Events
@@ -116,11 +118,27 @@ class History(TrainerCallback):
 
 
 class _ResumableTrainer(SFTTrainer):
-    """Gives resumed LoRA weights their dtype back.
+    """Seals every checkpoint once it is whole, and mends two things about resuming.
 
-    PEFT loads a bfloat16 adapter as float32, and the curves part. It must happen here, before the optimizer takes its
-    state over: mended later, the moments stay float32 and the fused AdamW refuses them.
+    PEFT loads a bfloat16 adapter as float32, and the curves part. The dtype must come back before the optimizer takes
+    its state over: mended later, the moments stay float32 and the fused AdamW refuses them.
+
+    A run that was killed after its last step, in mid-epoch, would take one step more: the library looks at the limit
+    only after a step.
     """
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        # A run that does not resume writes over what an earlier one left; that one's seal must not vouch for this.
+        (folder / SEAL).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+        seal(folder)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         trained = {name: p.dtype for name, p in self.model.named_parameters() if p.requires_grad}
@@ -134,6 +152,16 @@ def _dataset(rows: Sequence[EncodedRow]) -> Dataset:
     return Dataset.from_dict({"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]})
 
 
+def _adapter(lora: LoraOverrides | None, recipe: Recipe) -> LoraConfig:
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=(lora and lora.r) or recipe.lora_r,
+        lora_alpha=(lora and lora.alpha) or recipe.lora_alpha,
+        lora_dropout=lora.dropout if lora and lora.dropout is not None else recipe.lora_dropout,
+        target_modules=list(recipe.target_modules),
+    )
+
+
 def make_trainer(
     model: Any,
     tokenizer: Any,
@@ -145,14 +173,6 @@ def make_trainer(
 ) -> SFTTrainer:
     """TRL's trainer over encoded rows; the rows are shuffled by the seed, evaluation rows may be none."""
     train, valid = data
-    lora = config.lora
-    adapter = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=(lora and lora.r) or recipe.lora_r,
-        lora_alpha=(lora and lora.alpha) or recipe.lora_alpha,
-        lora_dropout=lora.dropout if lora and lora.dropout is not None else recipe.lora_dropout,
-        target_modules=list(recipe.target_modules),
-    )
     arguments = SFTConfig(
         output_dir=str(config.output_dir / "checkpoints"),
         seed=config.seed,
@@ -180,6 +200,8 @@ def make_trainer(
         save_strategy="steps",
         save_steps=plan.eval_steps,
         save_total_limit=3,
+        # Counted in the trainer's state, which travels with the checkpoint: a step counts once, however often it ran.
+        include_num_input_tokens_seen="non_padding",
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=False,
@@ -190,7 +212,7 @@ def make_trainer(
         train_dataset=_dataset(train),
         eval_dataset=_dataset(valid) if valid else None,
         processing_class=tokenizer,
-        peft_config=adapter,
+        peft_config=_adapter(config.lora, recipe),
         callbacks=[history],
     )
 

@@ -1,13 +1,20 @@
-"""One training run from configuration to adapter: encode, measure, train, measure again, write everything down."""
+"""One training run from configuration to adapter: encode, measure, train, measure again, write everything down.
+
+``trained_tokens`` of the result is what OpenAI bills: the tokens of the examples that went forward in training, prompt,
+answer and template alike, after cutting to the recipe's length and without padding, summed over all updates that made
+the adapter. Updates that a kill undid and a resumed run repeated count once; evaluation does not count.
+"""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
+from corpora.messages import training_rows
+from training.checkpoints import newest_checkpoint, sealed_checkpoints
 from training.config import TrainConfig
 from training.demo_base import build_demo_base
 from training.encoding import EncodedRow, EncodingReport, encode_rows
@@ -33,11 +40,13 @@ COLUMNS = (
 )
 
 
-def _conversations(path: Path) -> Iterator[list[dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as handle:
-        for line in handle:
-            if line.strip():
-                yield json.loads(line)["messages"]
+def _encode(
+    path: Path, param: str, tokenizer: PreTrainedTokenizerBase, recipe: Recipe
+) -> tuple[list[EncodedRow], EncodingReport]:
+    # In bytes, as validation reads it: text mode would end lines at carriage returns too.
+    with path.open("rb") as handle:
+        rows = training_rows(handle, param=param)
+        return encode_rows(rows, tokenizer, load_template(recipe.template), recipe.max_length, param)
 
 
 def run_training(config: TrainConfig, events: Events) -> None:
@@ -51,14 +60,11 @@ def run_training(config: TrainConfig, events: Events) -> None:
         events.say("malmoi-demo(동작 확인용 모델)를 준비합니다.")
         build_demo_base(config.demo_corpus, Path(config.base), events.say)
     tokenizer = load_tokenizer(config.base)
-    template = load_template(recipe.template)
-    train, report = encode_rows(_conversations(config.training_file), tokenizer, template, recipe.max_length)
+    train, report = _encode(config.training_file, "training_file", tokenizer, recipe)
     _tell(events, "학습", report)
     valid: list[EncodedRow] = []
     if config.validation_file is not None:
-        valid, valid_report = encode_rows(
-            _conversations(config.validation_file), tokenizer, template, recipe.max_length
-        )
+        valid, valid_report = _encode(config.validation_file, "validation_file", tokenizer, recipe)
         _tell(events, "검증", valid_report)
     plan = plan_run(config, recipe, len(train))
     seen = min(1.0, plan.total_steps * plan.micro_batch * plan.accumulation / len(train))
@@ -73,13 +79,11 @@ def run_training(config: TrainConfig, events: Events) -> None:
     # A fresh LoRA adds nothing, so this is the base's own loss.
     losses = _measure("before", trainer.model, train, valid, pad)
     # Measuring ran in evaluation mode only and drew no random number: a resumed run trains on as if undisturbed.
-    checkpoint = _newest_checkpoint(config.output_dir / "checkpoints") if config.resume else None
-    if checkpoint is not None:
-        events.say(f"{checkpoint.name}에서 이어서 학습합니다.")
+    checkpoint = _checkpoint_to_resume(config, events) if config.resume else None
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses |= _measure("after", trainer.model, train, valid, pad)
     adapter = config.output_dir / "adapter"
-    tokenizer.chat_template = template
+    tokenizer.chat_template = load_template(recipe.template)
     trainer.model.save_pretrained(adapter, safe_serialization=True)
     tokenizer.save_pretrained(adapter)
     _write_card(adapter, config, recipe, losses)
@@ -87,7 +91,7 @@ def run_training(config: TrainConfig, events: Events) -> None:
         "adapter_dir": str(adapter.resolve()),
         "base_path": config.base,
         "steps": int(trained.global_step),
-        "trained_tokens": report.trained_tokens * plan.total_steps * plan.micro_batch * plan.accumulation // len(train),
+        "trained_tokens": int(trainer.state.num_input_tokens_seen),
         "result_csv": str(_write_csv(config.output_dir, _all_rows(trainer.state.log_history))),
         "checkpoints": _checkpoints(config.output_dir / "checkpoints", _all_rows(trainer.state.log_history)),
         "hyperparameters": _hyperparameters(plan, recipe),
@@ -122,10 +126,21 @@ def _hyperparameters(plan: Plan, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; ``trainer_state.json`` is written last."""
-    found = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def _checkpoint_to_resume(config: TrainConfig, events: Events) -> Path | None:
+    """The newest whole checkpoint, telling which torn ones were left out and where the run begins."""
+    checkpoint, torn = newest_checkpoint(config.output_dir / "checkpoints")
+    for folder in torn:
+        events.emit(
+            "message",
+            f"체크포인트 {folder.name}: 온전하지 않아 쓰지 않고 지웁니다. {folder.fault}.",
+            {"checkpoint": folder.name, "fault": folder.fault},
+            "warn",
+        )
+    if checkpoint is not None:
+        events.say(f"{checkpoint.name}에서 이어서 학습합니다.")
+    elif torn:
+        events.emit("message", "온전한 체크포인트가 없어 처음부터 다시 학습합니다.", None, "warn")
+    return checkpoint
 
 
 def _all_rows(log: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
@@ -159,8 +174,7 @@ def _write_csv(folder: Path, rows: dict[int, dict[str, Any]]) -> Path:
 def _checkpoints(folder: Path, rows: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     """Kept checkpoints in order, with the metrics nearest before them."""
     found = []
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2])):
-        step = int(path.name.rpartition("-")[2])
+    for step, path in sealed_checkpoints(folder):
         merged: dict[str, Any] = {}
         for at in sorted(rows):
             if at <= step:

@@ -1,4 +1,4 @@
-"""The guard in front of every route: request ids, Host and Origin, API keys, body size.
+"""The guard in front of every route: request ids, Host and Origin, API keys, body size, and the last net for errors.
 
 Plain ASGI, so that streams pass through untouched. On a loopback address no key is asked, but Host must name this
 machine and a browser's Origin must equal Host: otherwise any web page could drive the service through a visitor's
@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import uuid
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import error_body
+from app.api.docs import DOCS_PATHS
+from app.api.errors import error_body, unexpected_body
 
 __all__ = ["LOOPBACK_HOSTS", "Guard"]
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1", "testserver"})
-#: Answered without a key: liveness probes have none.
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+#: Answered without a key: liveness probes have none, and a browser that opens the documentation cannot send one. What
+#: the API looks like is no secret: it is in the package that anyone can install.
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", *DOCS_PATHS})
+
+logger = logging.getLogger("malmoi.api")
 
 
 class Guard:
@@ -43,16 +49,28 @@ class Guard:
         request_id = f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
 
+        started = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 MutableHeaders(scope=message).setdefault("X-Request-ID", request_id)
             await send(message)
 
         refusal = self._refusal(scope)
         if refusal is not None:
-            await _answer(send_with_id, *refusal)
+            status, text, code = refusal
+            await _answer(send_with_id, status, error_body(text, "invalid_request_error", None, code))
             return
-        await self.app(scope, self._bounded(receive), send_with_id)
+        try:
+            await self.app(scope, self._bounded(receive), send_with_id)
+        except Exception as exc:
+            if started:
+                raise  # half an answer is out: the server closes the connection, so that nobody takes it for whole
+            # Starlette's own net answers and raises again, upon which uvicorn closes a connection that is still good.
+            logger.exception("unexpected error at %s %s, %s", scope["method"], scope["path"], request_id, exc_info=exc)
+            await _answer(send_with_id, 500, unexpected_body(request_id))
 
     def _bounded(self, receive: Receive) -> Receive:
         """``receive`` that stops at ``max_body`` bytes, whatever Content-Length said."""
@@ -96,8 +114,8 @@ class Guard:
         return scheme.lower() == "bearer" and any(matches)
 
 
-async def _answer(send: Send, status: int, message: str, code: str) -> None:
-    body = json.dumps(error_body(message, "invalid_request_error", None, code), ensure_ascii=False).encode()
+async def _answer(send: Send, status: int, answer: dict[str, Any]) -> None:
+    body = json.dumps(answer, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

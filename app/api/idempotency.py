@@ -20,7 +20,10 @@ from app.api.deps import ServicesDep
 from app.services.context import IdempotencyClaim, Services
 from app.services.idempotency import claim_key, forget_claim
 
-__all__ = ["Once", "OnceCall"]
+__all__ = ["REPLAYED", "Once", "OnceCall"]
+
+#: Header of an answer that was given before.
+REPLAYED = {"Idempotent-Replayed": "true"}
 
 Create = Callable[[Services], dict[str, Any]]
 OnceCall = Callable[[BaseModel | Iterable[bytes], Create], Any]
@@ -41,7 +44,7 @@ def _digest(body: BaseModel | Iterable[bytes]) -> str:
 def _once(
     request: Request,
     services: ServicesDep,
-    key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)] = None,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
 ) -> OnceCall:
     def run(body: BaseModel | Iterable[bytes], create: Create) -> Any:
         if key is None:
@@ -49,7 +52,7 @@ def _once(
         claim = IdempotencyClaim(key=key, scope=f"{request.method} {request.url.path}")
         earlier = claim_key(services, claim, _digest(body))
         if earlier is not None:
-            return JSONResponse(json.loads(earlier), headers={"Idempotent-Replayed": "true"})
+            return JSONResponse(json.loads(earlier), headers=REPLAYED)
         try:
             return create(replace(services, claim=claim))
         except BaseException:

@@ -12,6 +12,9 @@ from fastapi.responses import StreamingResponse
 from app.api.deps import ServicesDep
 from app.api.idempotency import Once
 from app.api.lists import list_body
+from app.api.schemas.common import ListOf, gives, gives_file
+from app.api.schemas.openai import File as FileAnswer
+from app.api.schemas.openai import FileDeleted
 from app.services import files
 from app.services.labels import check_label
 
@@ -19,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["files"])
 BLOCK = 1 << 20
 
 
-@router.post("/files")
+@router.post("/files", response_model=None, responses=gives(FileAnswer, creates=True))
 def create_file(file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()], once: Once) -> Any:
     """Upload a training file."""
     name = check_label(file.filename or "training.jsonl", "file")
@@ -33,7 +36,7 @@ def create_file(file: Annotated[UploadFile, File()], purpose: Annotated[str, For
     )
 
 
-@router.get("/files")
+@router.get("/files", response_model=None, responses=gives(ListOf[FileAnswer]))
 def list_files(
     services: ServicesDep,
     after: Annotated[str | None, Query()] = None,
@@ -46,19 +49,23 @@ def list_files(
     return list_body(data, has_more=more)
 
 
-@router.get("/files/{file_id}")
+@router.get("/files/{file_id}", response_model=None, responses=gives(FileAnswer))
 def get_file(file_id: str, services: ServicesDep) -> dict[str, Any]:
     """One file."""
     return files.get_file(services, file_id)
 
 
-@router.get("/files/{file_id}/content", response_class=StreamingResponse)
+@router.get(
+    "/files/{file_id}/content",
+    response_class=StreamingResponse,
+    responses=gives_file("application/octet-stream", "The bytes, as they were uploaded or made."),
+)
 def get_content(file_id: str, services: ServicesDep) -> StreamingResponse:
     """A file's bytes."""
     return StreamingResponse(files.read_file_bytes(services, file_id), media_type="application/octet-stream")
 
 
-@router.delete("/files/{file_id}")
+@router.delete("/files/{file_id}", response_model=None, responses=gives(FileDeleted))
 def delete_file(file_id: str, services: ServicesDep) -> dict[str, Any]:
     """Remove a file."""
     return files.delete_file(services, file_id)

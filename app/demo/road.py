@@ -1,68 +1,31 @@
 """``run_demo``: starts the service and drives it with httpx and the official ``openai`` client, from outside.
 
 Uses nothing of the service but its HTTP interface and the ``malmoi serve`` command, so what it shows is what a user
-gets. Needs no key and no network. Everything it makes lies in one folder.
+gets. Needs no key and no network, reads no settings of this machine. Everything it makes lies in one folder.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-from openai import OpenAI
+from openai import DefaultHttpxClient, OpenAI, OpenAIError
 from openai.types.fine_tuning import FineTuningJob
 
+from app.demo.patience import DemoError, Patience
+from app.demo.process import service
 from corpora.bundled import manual_pages
-from corpora.errors import MalmoiError
 
-__all__ = ["DemoError", "run_demo", "service"]
+__all__ = ["DemoError", "run_demo"]
 
 #: Two of the twelve pages are held out: floor(0.17 x 12).
 HELDOUT_FRACTION = 0.17
 #: Enough rows for a visible effect, few enough for two cores and five minutes.
 TARGET = 110
-POLL_S = 0.5
-#: Seconds after which a step of the demonstration has gone wrong.
-PATIENCE_S = 280.0
-
-
-class DemoError(MalmoiError):
-    """The demonstration stopped at a step that should have worked."""
-
-    code = "demo_failed"
-
-
-@contextlib.contextmanager
-def service(data_dir: Path) -> Iterator[str]:
-    """A really started service on a free port; yields its address, stops it at the end."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MALMOI_")}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environ,
-    )
-    assert child.stdout is not None
-    try:
-        line = child.stdout.readline()
-        if not line.startswith("malmoi: http"):
-            raise DemoError(f"The service did not start; it said: {line.strip() or 'nothing'}")
-        yield line.removeprefix("malmoi: ").strip()
-    finally:
-        child.terminate()
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        child.stdout.close()
+#: Seconds for one answer of the service; a busy machine takes long over a small thing.
+TIMEOUT_S = 300.0
 
 
 def _say(text: str) -> None:
@@ -73,24 +36,43 @@ def run_demo(output: Path) -> None:
     """Walk the road: upload, generate, curate, export, fine-tune, ask.
 
     Raises:
-        DemoError: a step did not end as it should.
+        DemoError: a step did not end as it should; the message names the log and the folder of what there is.
     """
     started = time.monotonic()
-    run = output / time.strftime("%Y%m%d-%H%M%S")
+    run = (output / time.strftime("%Y%m%d-%H%M%S")).resolve()
     run.mkdir(parents=True, exist_ok=True)
-    with service(run / "data") as address:
+    log = run / "service.log"
+    try:
+        job, files = _walk(run, log)
+    except (DemoError, httpx.HTTPError, OpenAIError) as exc:
+        what = exc.message if isinstance(exc, DemoError) else f"The service could not be asked: {exc!r}."
+        hint = (
+            f"The service's log is {log}, what was made so far lies in {run} (the trainer's log in data/runs there). "
+            "Run the demonstration again, if the machine was busy when it is not; if it stops once more, report it "
+            "with the log."
+        )
+        raise DemoError(what, hint=hint) from exc
+    _say(f"\n모두 여기에 있습니다: {run}")
+    _say(f"  학습 데이터 {files['train'].name}, 검증 데이터 {files['test'].name}, 어댑터 data/runs/{job.id}/out")
+    _say(f"걸린 시간: {time.monotonic() - started:.0f}초")
+
+
+def _walk(run: Path, log: Path) -> tuple[FineTuningJob, dict[str, Path]]:
+    with service(run / "data", log) as address:
         _say(f"[1/6] 서비스를 시작했습니다: {address}  (문서: {address}/docs)")
-        with httpx.Client(base_url=f"{address}/v1", timeout=60.0) as http:
-            client = OpenAI(base_url=f"{address}/v1", api_key="unused")
+        # trust_env: a proxy named in the environment is no way to this machine itself.
+        with (
+            httpx.Client(base_url=f"{address}/v1", timeout=TIMEOUT_S, trust_env=False) as http,
+            DefaultHttpxClient(trust_env=False) as behind,
+        ):
+            client = OpenAI(base_url=f"{address}/v1", api_key="unused", http_client=behind)
             corpus_id = _upload(http)
             dataset_id = _generate(http, corpus_id)
             _funnel(http, dataset_id)
             files = _export(http, dataset_id, run)
             job = _fine_tune(client, files)
             _ask(client, http, dataset_id, job)
-    _say(f"\n모두 여기에 있습니다: {run.resolve()}")
-    _say(f"  학습 데이터 {files['train'].name}, 검증 데이터 {files['test'].name}, 어댑터 data/runs/{job.id}/out")
-    _say(f"걸린 시간: {time.monotonic() - started:.0f}초")
+    return job, files
 
 
 def _upload(http: httpx.Client) -> str:
@@ -98,9 +80,9 @@ def _upload(http: httpx.Client) -> str:
     pages = manual_pages()
     parts = [("file", (page.name, page.read_bytes(), "text/markdown")) for page in pages]
     documents = _ok(http.post(f"/corpora/{corpus['id']}/documents", files=parts))["data"]
-    deadline = time.monotonic() + PATIENCE_S
+    patience = Patience("indexing of the documents")
     while any(entry["status"] == "processing" for entry in documents):
-        _patience(deadline, "색인")
+        patience.wait([entry["status"] for entry in documents])
         documents = [_ok(http.get(f"/documents/{entry['id']}")) for entry in documents]
     failed = [entry for entry in documents if entry["status"] == "failed"]
     if failed:
@@ -121,9 +103,9 @@ def _generate(http: httpx.Client, corpus_id: str) -> str:
         "heldout_fraction": HELDOUT_FRACTION,
     }
     job = _ok(http.post("/generation/jobs", json=body))
-    deadline = time.monotonic() + PATIENCE_S
+    patience = Patience("generation job")
     while job["status"] in ("queued", "running"):
-        _patience(deadline, "생성")
+        patience.wait((job["status"], job["progress"]))
         job = _ok(http.get(f"/generation/jobs/{job['id']}"))
     progress = job["progress"]
     if job["status"] not in ("succeeded", "incomplete"):
@@ -173,10 +155,10 @@ def _fine_tune(client: OpenAI, files: dict[str, Path]) -> FineTuningJob:
         extra_body={"recipe": "demo"},
     )
     _say(f"[5/6] 미세 조정을 시작했습니다: {job.id} (malmoi-demo는 동작 확인용 작은 모델입니다)")
-    deadline, shown = time.monotonic() + PATIENCE_S, ""
+    patience, shown = Patience("fine-tuning job"), ""
     while job.status in ("validating_files", "queued", "running"):
-        _patience(deadline, "학습")
         latest = client.fine_tuning.jobs.list_events(job.id, limit=1).data
+        patience.wait((job.status, latest[0].id if latest else None))
         if latest and latest[0].message != shown:
             shown = latest[0].message
             _say(f"      {shown}")
@@ -214,9 +196,3 @@ def _ok(response: httpx.Response) -> dict[str, Any]:
         )
     body: dict[str, Any] = response.json()
     return body
-
-
-def _patience(deadline: float, step: str) -> None:
-    if time.monotonic() > deadline:
-        raise DemoError(f"The step '{step}' took longer than {PATIENCE_S:.0f} s.")
-    time.sleep(POLL_S)

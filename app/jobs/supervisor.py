@@ -2,6 +2,9 @@
 
 ``start`` returns at once; ``wake`` makes it look for work now instead of within a fifth of a second; ``stop`` ends its
 children, which leaves their jobs to whoever comes next. Spawning is the one function ``_spawn``.
+
+Hours on one resource (a training on the ``gpu``) must not keep everybody else waiting: a job that holds a resource in
+``APART`` takes no worker's place. A resource has one holder at a time, which bounds them.
 """
 
 from __future__ import annotations
@@ -21,16 +24,18 @@ from app.jobs.kinds import load_kinds
 from app.store.database import Store
 from app.store.jobs import JobStore
 
-__all__ = ["Supervisor"]
+__all__ = ["APART", "Supervisor"]
 
 logger = logging.getLogger("malmoi.supervisor")
 POLL_S = 0.2
 #: Seconds that a child gets to end after its standard input was closed.
 GRACE_S = 5.0
+#: Resources whose holders run beside the workers and are not counted among them.
+APART = frozenset({"gpu"})
 
 
 class Supervisor:
-    """Runs up to ``workers`` jobs at once."""
+    """Runs up to ``workers`` jobs at once, and beside them those that hold a resource in ``APART``."""
 
     def __init__(self, store: Store, config: dict[str, Any], kinds_path: str, workers: int = 1) -> None:
         self._jobs = JobStore(store)
@@ -39,6 +44,7 @@ class Supervisor:
         self._workers = workers
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._children: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+        self._apart: set[tuple[str, int]] = set()
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,13 +68,14 @@ class Supervisor:
             _end(child)
             self._jobs.release(job_id, attempt, crashed=False)
         self._children.clear()
+        self._apart.clear()
 
     def _loop(self) -> None:
         kinds = sorted(load_kinds(self._kinds_path))
         while not self._stopping.is_set():
             try:
                 self._reap()
-                while len(self._children) < self._workers and self._claim(kinds):
+                while len(self._children) - len(self._apart) < self._workers and self._claim(kinds):
                     pass
             except Exception:
                 # The supervisor outlives a database that is away for a while.
@@ -81,6 +88,8 @@ class Supervisor:
         if row is None:
             return False
         self._children[row.id, row.attempt] = self._spawn(row.id, row.attempt)
+        if not APART.isdisjoint(row.resources):
+            self._apart.add((row.id, row.attempt))
         return True
 
     def _spawn(self, job_id: str, attempt: int) -> subprocess.Popen[bytes]:
@@ -103,6 +112,7 @@ class Supervisor:
             if child.poll() is None:
                 continue
             del self._children[job_id, attempt]
+            self._apart.discard((job_id, attempt))
             _end(child)
             # A no-op where the child wrote its outcome; otherwise it died without a word.
             self._jobs.release(job_id, attempt, crashed=True)

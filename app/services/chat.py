@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.services.children import torch_environment
 from app.services.context import Services
 from app.services.models import chat_target
 from corpora.errors import InvalidInputError, MalmoiError, UnavailableError
@@ -98,6 +99,7 @@ class ChatProcess:
                     stderr=log,
                     text=True,
                     encoding="utf-8",
+                    env=torch_environment(),
                 )
         return self._child
 

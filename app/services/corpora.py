@@ -1,4 +1,4 @@
-"""Corpora and their documents: create, upload, list, delete, search.
+"""Corpora and their documents: create, upload, list, delete.
 
 An upload is decoded here, at once, so that bytes that are no text are refused before anything is stored; chunking and
 embedding are an index job (``app.services.indexing``).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.services.context import Services
@@ -24,9 +25,10 @@ __all__ = [
     "delete_document",
     "get_corpus",
     "get_document",
-    "list_chunks",
     "list_corpora",
     "list_documents",
+    "require_corpus",
+    "require_document",
     "upload_documents",
 ]
 
@@ -73,7 +75,8 @@ def require_corpus(session: Session, corpus_id: str) -> CorpusRow:
     return row
 
 
-def _require_document(session: Session, document_id: str) -> DocumentRow:
+def require_document(session: Session, document_id: str) -> DocumentRow:
+    """The document, or a NotFoundError."""
     row = find(session, DocumentRow, DocumentRow.id == document_id)
     if row is None:
         raise NotFoundError(f"There is no document '{document_id}'.", param="document_id", code="document_not_found")
@@ -132,13 +135,16 @@ def delete_corpus(services: Services, corpus_id: str) -> dict[str, Any]:
     return {"id": corpus_id, "object": "corpus", "deleted": True}
 
 
-def upload_documents(services: Services, corpus_id: str, uploads: Sequence[tuple[str, str | None, bytes]]) -> list[str]:
+def upload_documents(
+    services: Services, corpus_id: str, uploads: Sequence[tuple[str, str | None, bytes]], title: str | None = None
+) -> list[str]:
     """Store decoded documents and submit their index job; all of them or none.
 
     Args:
         services: The opened services.
         corpus_id: Where they go.
         uploads: (file name, media type, bytes) of each.
+        title: The documents' title; None takes each one's own heading or file name.
 
     Returns:
         Ids of the documents; bytes that are there already give the earlier document's id.
@@ -148,7 +154,7 @@ def upload_documents(services: Services, corpus_id: str, uploads: Sequence[tuple
     """
     with services.store.read() as session:
         require_corpus(session, corpus_id)  # before anything is read or stored
-    decoded = [(name, data, _read(name, media_type, data)) for name, media_type, data in uploads]
+    decoded = [(name, data, _read(name, media_type, data, title)) for name, media_type, data in uploads]
     stored = [(name, *services.blobs.put([data], None), read) for name, data, read in decoded]
     ids: list[str] = []
     with services.store.write(durable=True) as session:
@@ -174,9 +180,10 @@ def submit_index(services: Services, session: Session, corpus_id: str) -> None:
     services.jobs.submit("index", {"corpus_id": corpus_id}, resources=[f"index:{corpus_id}"], session=session)
 
 
-def _read(name: str, media_type: str | None, data: bytes) -> ReadDocument:
+def _read(name: str, media_type: str | None, data: bytes, title: str | None) -> ReadDocument:
     try:
-        return read_document(data, name, media_type)
+        read = read_document(data, name, media_type)
+        return read if title is None else replace(read, title=title)
     except MalmoiError as exc:
         exc.param = exc.param or "file"
         raise
@@ -222,7 +229,7 @@ def list_documents(
 def get_document(services: Services, document_id: str) -> dict[str, Any]:
     """One document."""
     with services.store.read() as session:
-        return _document_body(_require_document(session, document_id))
+        return _document_body(require_document(session, document_id))
 
 
 def documents_by_id(services: Services, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -235,32 +242,7 @@ def documents_by_id(services: Services, ids: Sequence[str]) -> list[dict[str, An
 def document_text(services: Services, document_id: str) -> str:
     """The decoded text that every offset points into."""
     with services.store.read() as session:
-        return _require_document(session, document_id).text
-
-
-def list_chunks(
-    services: Services, document_id: str, after: str | None, limit: int, order: str
-) -> tuple[list[dict[str, Any]], bool]:
-    """A page of a document's chunks."""
-    with services.store.read() as session:
-        _require_document(session, document_id)
-        filters = (ChunkRow.document_id == document_id,)
-        rows, more = page(session, ChunkRow, filters=filters, after=after, limit=limit, order=order)
-        return [chunk_body(row) for row in rows], more
-
-
-def chunk_body(row: ChunkRow) -> dict[str, Any]:
-    """A chunk in the contract's shape."""
-    return {
-        "id": row.id,
-        "object": "chunk",
-        "document_id": row.document_id,
-        "index": row.index,
-        "text": row.text,
-        "start": row.start,
-        "end": row.end,
-        "headings": row.headings,
-    }
+        return require_document(session, document_id).text
 
 
 def _mark_source_deleted(session: Session, document_ids: list[str]) -> list[str]:
@@ -287,7 +269,7 @@ def _remove_samples(session: Session, dataset_id: str, document_id: str) -> None
 def delete_document(services: Services, document_id: str, *, delete_samples: bool = False) -> dict[str, Any]:
     """Remove a document; its chunks stop being found at once, its samples are marked or removed."""
     with services.store.write(durable=True) as session:
-        row = _require_document(session, document_id)
+        row = require_document(session, document_id)
         corpus_id = row.corpus_id
         touched = _mark_source_deleted(session, [document_id])
         for dataset_id in touched if delete_samples else ():

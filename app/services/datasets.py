@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from app.services.context import Services
+from app.services.curation_jobs import import_body, import_of
 from app.store.paging import page
 from app.store.queries import Session, count_by, find, latest, listed, remove
+from app.store.search import says
 from app.store.slots import slot_totals
 from app.store.tables import DatasetRow, JobRow, ReplyRow, SampleRow
 from corpora.errors import ConflictError, NotFoundError
@@ -15,6 +17,7 @@ from corpora.ids import new_id
 __all__ = [
     "SampleFilter",
     "add_dataset",
+    "dataset_body",
     "delete_dataset",
     "get_dataset",
     "get_sample",
@@ -50,13 +53,14 @@ def _counts(session: Session, dataset_id: str) -> dict[str, int]:
 
 
 def _jobs(session: Session, dataset_id: str) -> list[JobRow]:
-    """The generation jobs that wrote to a dataset. Their parameters are JSON, which portable SQL cannot search."""
-    jobs = listed(session, JobRow, JobRow.kind == "generate")
-    return [job for job in jobs if job.params.get("dataset_id") == dataset_id]
+    """The jobs that write or wrote to a dataset: generation, import, curation."""
+    return listed(session, JobRow, JobRow.params["dataset_id"].as_string() == dataset_id)
 
 
-def _dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
+def dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
+    """A dataset in the contract's shape."""
     counts = _counts(session, row.id)
+    imported = import_of(session, row.id)
     newest = latest(session, SampleRow, SampleRow.dataset_id == row.id)
     versions = newest.provenance.get("versions", {}) if newest else {}
     return {
@@ -68,7 +72,8 @@ def _dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
         "version": row.version,
         "sample_count": counts.get("accepted", 0),
         "rejected_count": counts.get("rejected", 0),
-        "generation_jobs": [job.id for job in _jobs(session, row.id)],
+        "generation_jobs": [job.id for job in _jobs(session, row.id) if job.kind == "generate"],
+        "import_job": import_body(session, imported) if imported is not None else None,
         "manifest": {"version": row.version, "versions": versions},
     }
 
@@ -77,13 +82,13 @@ def list_datasets(services: Services, after: str | None, limit: int, order: str)
     """A page of datasets."""
     with services.store.read() as session:
         rows, more = page(session, DatasetRow, filters=(), after=after, limit=limit, order=order)
-        return [_dataset_body(session, row) for row in rows], more
+        return [dataset_body(session, row) for row in rows], more
 
 
 def get_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
     """One dataset."""
     with services.store.read() as session:
-        return _dataset_body(session, require_dataset(session, dataset_id))
+        return dataset_body(session, require_dataset(session, dataset_id))
 
 
 def delete_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
@@ -113,6 +118,7 @@ class SampleFilter:
         reason: str | None = None,
         generator: str | None = None,
         document_id: str | None = None,
+        text: str | None = None,
     ) -> None:
         self.conditions = [
             column == value
@@ -124,6 +130,8 @@ class SampleFilter:
             )
             if value is not None
         ]
+        if text is not None:
+            self.conditions.append(says(text))
 
 
 def _sample_body(row: SampleRow) -> dict[str, Any]:
@@ -142,6 +150,7 @@ def _sample_body(row: SampleRow) -> dict[str, Any]:
         "provenance": row.provenance,
         "malformed": row.malformed,
         "raw": row.raw,
+        "flags": row.flags,
         "source_deleted": row.source_deleted,
         "scores": {} if row.score is None else {row.stage: row.score},
         "edited": False,
@@ -190,7 +199,10 @@ def report(services: Services, dataset_id: str) -> dict[str, Any]:
             entry = rejections.setdefault(reason, {"reason": reason, "stage": stage, "count": 0})
             entry["count"] += count
     return {
+        # A report is counted when it is asked for; what it tells changes with the dataset's version.
+        "id": f"report_{dataset_id}_{row.version}",
         "object": "dataset.report",
+        "created_at": int(services.now()),
         "dataset_id": dataset_id,
         "version": row.version,
         "candidates": candidates,

@@ -14,7 +14,7 @@ from app.services import events
 from app.services.context import Services
 from app.services.exporting import export_file
 from app.services.files import require_file
-from app.services.labels import Label
+from app.services.labels import Identifier, Label, Storable
 from app.services.models import resolve_base
 from app.services.training import KIND, TrainJobParams
 from app.store.paging import page
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Auto = Literal["auto"]
+Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
 _SEED_MODULUS = 2**31 - 1
 
 
@@ -43,7 +44,7 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
     n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
     batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
-    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0)] = "auto"
+    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=1000)] = "auto"
 
 
 class Supervised(BaseModel):
@@ -74,17 +75,17 @@ class CreateFineTuningJob(BaseModel):
     """The body of ``POST /v1/fine_tuning/jobs``: OpenAI's fields, and ours through ``extra_body``."""
 
     model_config = ConfigDict(extra="forbid")
-    model: str = Field(min_length=1)
-    training_file: str
-    validation_file: str | None = None
+    model: Identifier
+    training_file: Identifier
+    validation_file: Identifier | None = None
     suffix: Annotated[Label, Field(min_length=1, max_length=64)] | None = None
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
     hyperparameters: Hyperparameters | None = None
     method: Method | None = None
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = None
-    recipe: str | None = None
+    metadata: Annotated[Metadata, Field(max_length=16), Storable] | None = None
+    recipe: Identifier | None = None
     lora: LoraRequest | None = None
-    max_steps: Annotated[int, Field(ge=1)] | None = None
+    max_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 def _blob_of(services: Services, given: str, param: str, split: Literal["train", "test"]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
+from app.services.curation_request import curation_settings
 from app.services.generation import GenerationParams
 from app.services.indexing import chunk_record, corpus_embedder
 from app.store.generation import SqlLedger, SqlPlan, SqlReplyCache, SqlSampleSink
@@ -23,7 +24,6 @@ from corpora.errors import MalmoiError
 from corpora.records import Chunk, Sample
 from generators.base import Generator, SlotPlan, Workspace
 from generators.curation.curator import Curator
-from generators.curation.settings import CurationSettings
 from generators.llm.client import EndpointSettings, OpenAIModelClient
 from generators.llm.errors import EndpointDownError, KeyRefusedError, QuotaExhaustedError
 from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
@@ -124,7 +124,7 @@ async def _generate(services: Services, context: JobContext, params: GenerationP
         plan = _plan(services, context, params, weights, (train, heldout))
         context.progress({"window": WINDOW})
         embedder = inputs.embedder or HashedEmbedder.fit([s.instruction for s in seeds])
-        curator = Curator(_curation(params), embedder)
+        curator = Curator(curation_settings(params.curation), embedder)
         for task in seeds:
             curator.remember_seed(task)
         for sample in inputs.earlier:
@@ -181,15 +181,6 @@ def _model(
         concurrency=settings.model_concurrency,
     )
     return OpenAIModelClient(endpoint, cache=cache, ledger=ledger)
-
-
-def _curation(params: GenerationParams) -> CurationSettings:
-    request = params.curation
-    return CurationSettings(
-        near_duplicate_threshold=str(request.near_duplicate_threshold),
-        semantic_threshold=request.semantic_threshold,
-        speech_level={"user": request.speech_level.user, "assistant": request.speech_level.assistant},
-    )
 
 
 def _outcome(services: Services, context: JobContext, params: GenerationParams, result: PipelineResult) -> JobOutcome:

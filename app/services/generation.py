@@ -10,24 +10,24 @@ import math
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.services.context import Services
 from app.services.corpora import require_corpus
+from app.services.curation_request import CurationRequest
 from app.services.datasets import add_dataset, require_dataset
-from app.services.labels import Label
+from app.services.generation_entries import resolve_entries
+from app.services.labels import Identifier, Label, Storable
 from app.store.paging import page
 from app.store.queries import Session, count, count_by, find, listed, lock
 from app.store.slots import slot_totals
 from app.store.tables import CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
-from corpora.bundled import SEED_SETS
-from corpora.errors import ConflictError, InvalidInputError, NotFoundError
-from generators.registry import GENERATORS, GeneratorSpec
+from corpora.errors import ConflictError, NotFoundError
 
 __all__ = [
     "BudgetRequest",
-    "CurationRequest",
     "GenerationRequest",
+    "Target",
     "create_job",
     "get_job",
     "job_body",
@@ -38,46 +38,32 @@ __all__ = [
 ]
 
 KIND = "generate"
-Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
+Target = Annotated[int, Field(ge=1, le=10_000_000)]
+Limit = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class BudgetRequest(BaseModel):
     """Upper limits of what a job may spend; null is no limit."""
 
     model_config = ConfigDict(extra="forbid")
-    max_requests: int | None = Field(None, ge=0)
-    max_tokens: int | None = Field(None, ge=0)
+    max_requests: Limit | None = None
+    max_tokens: Limit | None = None
     max_cost_usd: None = Field(None, description="No model has a price yet: limit requests or tokens.")
-
-
-class SpeechLevelRequest(BaseModel):
-    """Which speech level each side must hold."""
-
-    model_config = ConfigDict(extra="forbid")
-    user: Literal["any", "polite", "plain"] = "any"
-    assistant: Literal["any", "polite", "plain"] = "polite"
-
-
-class CurationRequest(BaseModel):
-    """Thresholds of curation; ``semantic_threshold`` null is the embedder's calibrated value."""
-
-    model_config = ConfigDict(extra="forbid")
-    near_duplicate_threshold: Threshold = 0.7
-    semantic_threshold: Threshold | None = None
-    speech_level: SpeechLevelRequest = SpeechLevelRequest()
 
 
 class GenerationRequest(BaseModel):
     """The body of ``POST /v1/generation/jobs``."""
 
     model_config = ConfigDict(extra="forbid")
-    corpus_id: str | None = None
-    dataset_id: str | None = None
+    corpus_id: Identifier | None = None
+    dataset_id: Identifier | None = None
     dataset_name: Annotated[Label, Field(min_length=1, max_length=200)] | None = None
-    target: int | None = Field(None, ge=1, description="Accepted samples to stop at; null uses up the plan.")
+    target: Target | None = Field(None, description="Accepted samples to stop at; null uses up the plan.")
     seed: int = Field(7, ge=0, le=2**31 - 1)
-    generators: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=16)
-    model: str | None = None
+    generators: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=16), Storable] | None = Field(
+        None, description="Each with `type` and that generator's parameters; GET /v1/generators has their schemas."
+    )
+    model: Identifier | None = None
     judge_model: None = Field(None, description="There is no judge yet.")
     dry_run: Literal[False] = Field(False, description="There is no dry run yet.")
     heldout_fraction: float = Field(0.1, ge=0.0, le=0.5)
@@ -92,63 +78,6 @@ class GenerationParams(GenerationRequest):
     dataset_id: str
     train_documents: list[str]
     heldout_documents: list[str]
-
-
-def _resolve_generators(services: Services, request: GenerationRequest) -> list[dict[str, Any]]:
-    default = "rag_qa" if services.settings.model_base_url else "extractive_qa"
-    entries = request.generators or [{"type": default}]
-    resolved: list[dict[str, Any]] = []
-    for position, entry in enumerate(entries):
-        where = f"generators.{position}"
-        name = entry.get("type")
-        spec = GENERATORS.get(str(name))
-        if spec is None:
-            known = ", ".join(GENERATORS)
-            raise InvalidInputError(
-                f"There is no generator '{name}'; there are: {known}.", param=f"{where}.type", code="unknown_generator"
-            )
-        if any(spec.name == other["type"] for other in resolved):
-            raise InvalidInputError(
-                f"Generator '{spec.name}' is named twice; give it once, with the weight of both.", param=f"{where}.type"
-            )
-        _check_needs(services, request, spec, where)
-        resolved.append(_check_entry(entry, spec, where))
-    return resolved
-
-
-def _check_needs(services: Services, request: GenerationRequest, spec: GeneratorSpec, where: str) -> None:
-    if spec.needs_corpus and request.corpus_id is None:
-        raise InvalidInputError(f"Generator '{spec.name}' needs a corpus; give corpus_id.", param="corpus_id")
-    if not spec.needs_model:
-        return
-    if services.settings.model_base_url is None:
-        raise InvalidInputError(
-            f"Generator '{spec.name}' asks a language model, and no endpoint is configured; set MALMOI_MODEL_BASE_URL, "
-            "or use 'extractive_qa', which needs none.",
-            param=f"{where}.type",
-            code="no_model_endpoint",
-        )
-    if request.model is None and services.settings.model is None:
-        raise InvalidInputError("No model is named; give 'model' or set MALMOI_MODEL.", param="model")
-
-
-def _check_entry(entry: dict[str, Any], spec: GeneratorSpec, where: str) -> dict[str, Any]:
-    """One generators[] entry with its parameters checked; keeps type, weight, seed_tasks and the generator's own."""
-    weight = entry.get("weight", 1)
-    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= 1000:
-        raise InvalidInputError("weight is a whole number from 1 to 1000.", param=f"{where}.weight")
-    seeds = entry.get("seed_tasks")
-    known = {f"builtin:{name}" for name in SEED_SETS} | {"builtin:all"}
-    if seeds is not None and not (isinstance(seeds, str) and seeds in known):
-        raise InvalidInputError(f"seed_tasks is one of {', '.join(sorted(known))}.", param=f"{where}.seed_tasks")
-    own = {key: value for key, value in entry.items() if key not in ("type", "weight", "seed_tasks")}
-    try:
-        spec.params.model_validate(own)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        param = ".".join([where, *(str(part) for part in first["loc"])])
-        raise InvalidInputError(f"'{param}': {first['msg']}", param=param) from exc
-    return {"type": spec.name, "weight": weight, "seed_tasks": seeds or "builtin:all", **own}
 
 
 def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tuple[list[str], list[str]]:
@@ -173,20 +102,35 @@ def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tupl
     return [r.id for r in rows if not r.heldout], [r.id for r in rows if r.heldout]
 
 
+def _refuse_unfinished(session: Session, corpus: CorpusRow) -> None:
+    """A job that began now would leave out, without a word, what is still being read."""
+    unfinished = count(session, DocumentRow, DocumentRow.corpus_id == corpus.id, DocumentRow.status == "processing")
+    if unfinished:
+        raise ConflictError(
+            f"{unfinished} document(s) of '{corpus.id}' are still being processed; wait until their status is "
+            f"'processed' (GET /v1/corpora/{corpus.id}/documents), then start the job.",
+            param="corpus_id",
+            code="documents_processing",
+        )
+
+
 def create_job(services: Services, request: GenerationRequest) -> dict[str, Any]:
     """Check the request, fix its inputs and submit the job.
 
     Raises:
         InvalidInputError: a field is wrong; ``param`` names it.
         NotFoundError: the corpus or the dataset is not there.
-        ConflictError: the corpus has no processed document.
+        ConflictError: the corpus has no document, or some that are still being processed.
     """
     with services.store.write(durable=True) as session:
         corpus = require_corpus(session, request.corpus_id) if request.corpus_id else None
-        entries = _resolve_generators(services, request)
+        entries = resolve_entries(
+            services.settings, request.generators, corpus_id=request.corpus_id, model=request.model
+        )
         train: list[str] = []
         heldout: list[str] = []
         if corpus is not None:
+            _refuse_unfinished(session, corpus)
             train, heldout = assign_heldout(session, corpus, request.heldout_fraction)
             if not train:
                 raise ConflictError(

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobOutcome
+from app.services.chunks import chunk_body
 from app.services.context import Services
-from app.services.corpora import chunk_body, require_corpus, submit_index
+from app.services.corpora import require_corpus, submit_index
 from app.store.jobs import LostLeaseError, hold
 from app.store.queries import Session, change, find, listed, lock, remove
 from app.store.tables import ChunkRow, CorpusRow, DocumentRow, JobRow
@@ -253,7 +254,7 @@ def _current_index(services: Services, session: Session, corpus: CorpusRow) -> V
 
 
 def search_corpus(services: Services, corpus_id: str, query: str, k: int) -> list[dict[str, Any]]:
-    """The ``k`` chunks nearest to ``query``, best first.
+    """At most ``k`` chunks nearest to ``query``, best first; what shares nothing with it is no hit.
 
     Raises:
         UnavailableError: documents are there but their index is not built yet (``index_building``).
@@ -269,14 +270,25 @@ def search_corpus(services: Services, corpus_id: str, query: str, k: int) -> lis
             )
         index = _current_index(services, session, corpus)
         vector = embedder.embed([query])[0]
-        hits = index.search(vector, k)
+        hits = _near(index.search(vector, k))
         rows = _stored(session, hits)
         if len(rows) < min(k, len(hits)):
             # Something was deleted since this file was written: look through all of it.
-            hits = index.search(vector, len(index))
+            hits = _near(index.search(vector, len(index)))
             rows = _stored(session, hits)
         found = [(rows[seq], score) for seq, score in hits if seq in rows][:k]
-        return [{"chunk": chunk_body(row), "score": score, "document_id": row.document_id} for row, score in found]
+        wanted = DocumentRow.id.in_({row.document_id for row, _ in found})
+        made = {row.id: row.created_at for row in listed(session, DocumentRow, wanted)}
+        return [
+            {"chunk": chunk_body(row, made[row.document_id]), "score": score, "document_id": row.document_id}
+            for row, score in found
+            if row.document_id in made
+        ]
+
+
+def _near(hits: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Hits that have anything in common with the query: the cosine of two texts that share nothing is 0."""
+    return [(seq, score) for seq, score in hits if score > 0]
 
 
 def _stored(session: Session, hits: list[tuple[int, float]]) -> dict[int, ChunkRow]:

@@ -9,8 +9,10 @@ from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobKind, JobOutcome
 from app.services.context import Services
+from app.services.curating import CurateParams, run_curate
 from app.services.generating import run_generate
 from app.services.generation import GenerationParams
+from app.services.importing import ImportParams, run_import
 from app.services.indexing import IndexParams, run_index
 from app.services.training import TrainJobParams, run_train
 from app.settings import Settings
@@ -41,5 +43,7 @@ def _with_services(run: Callable[[Services, JobContext, P], JobOutcome]) -> Call
 KINDS: dict[str, JobKind] = {
     "index": JobKind(name="index", params=IndexParams, run=_with_services(run_index)),
     "generate": JobKind(name="generate", params=GenerationParams, run=_with_services(run_generate)),
+    "import": JobKind(name="import", params=ImportParams, run=_with_services(run_import)),
+    "curate": JobKind(name="curate", params=CurateParams, run=_with_services(run_curate)),
     "train": JobKind(name="train", params=TrainJobParams, run=_with_services(run_train)),
 }

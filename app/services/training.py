@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobOutcome
+from app.services.children import torch_environment
 from app.services.context import Services
 from app.services.files import add_file
 from app.services.models import DEMO_MODEL
@@ -72,7 +73,7 @@ def run_train(services: Services, context: JobContext, params: TrainJobParams) -
             continue
         try:
             with services.blobs.open(sha256) as handle:
-                report = validate_training_file(handle, minimum=10 if param == "training_file" else 1)
+                report = validate_training_file(handle, minimum=10 if param == "training_file" else 1, param=param)
         except MalmoiError as exc:
             return _failed(exc.code, exc.message, exc.param or param, exc.hint)
         for warning in report.warnings:
@@ -128,7 +129,13 @@ class _Trainer:
         """Run to the end, or until somebody asks to stop."""
         command = [sys.executable, "-m", "training", "train", str(config_path), "--exit-with-parent"]
         child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=torch_environment(),
         )
         assert child.stdout is not None
         assert child.stderr is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import func, select, update
@@ -111,6 +111,14 @@ class SqlSampleSink:
                 )
                 for slot in slots
             ]
+
+    def deleted(self, document_ids: Collection[str]) -> bool:
+        """Whether one of these documents was deleted since the job began."""
+        with self._store.read() as session:
+            there = session.scalar(
+                select(func.count()).select_from(DocumentRow).where(DocumentRow.id.in_(document_ids))
+            )
+        return int(there or 0) < len(document_ids)
 
     def commit(self, outcome: SlotOutcome) -> None:
         """Commit one slot with its samples in one transaction.

@@ -26,7 +26,7 @@ LEASE_S = 30.0
 MAX_CRASHES = 5
 ENDED = frozenset({"succeeded", "incomplete", "failed", "cancelled"})
 RESUMABLE = frozenset({"paused", "incomplete"})
-PREFIXES = {"train": "ftjob", "generate": "genjob", "index": "indexjob"}
+PREFIXES = {"train": "ftjob", "generate": "genjob", "index": "indexjob", "import": "importjob", "curate": "curjob"}
 
 
 class LostLeaseError(MalmoiError):
@@ -120,6 +120,13 @@ class JobStore:
         row.owner, row.lease_until, row.stop_requested = None, None, None
         row.finished_at = None if status == "paused" else now
         session.execute(delete(ResourceRow).where(ResourceRow.job_id == row.id))
+        if status == "failed" and row.error is not None:
+            # The log tells of the failure too, whoever reads only that, and whichever way the job came to its end.
+            kept = {"code": row.error["code"], "param": row.error.get("param")}
+            message = row.error["message"]
+            session.add(
+                EventRow(job_id=row.id, created_at=now, level="error", type="message", message=message, data=kept)
+            )
 
     def _mine(self, session: Session, job_id: str, attempt: int) -> JobRow:
         return hold(session, job_id, attempt)

@@ -33,6 +33,8 @@ def sample_to_row(sample: Sample, *, dataset_id: str, job_id: str, position: int
         grounded=candidate.grounded,
         malformed=candidate.malformed,
         raw=candidate.raw,
+        flags=dict(sample.flags),
+        group_id=candidate.group_id,
         source_deleted=False,
         created_at=now,
     )
@@ -50,7 +52,15 @@ def row_to_sample(row: SampleRow) -> Sample:
         grounded=row.grounded,
         malformed=row.malformed,
         raw=row.raw,
+        group_id=row.group_id,
     )
     split: Literal["train", "test"] = "test" if row.split == "test" else "train"
     verdict = Verdict(stage=row.stage, reason=row.reason, score=row.score, evidence=dict(row.evidence))
-    return Sample(id=row.id, candidate=candidate, accepted=row.status == "accepted", verdict=verdict, split=split)
+    return Sample(
+        id=row.id,
+        candidate=candidate,
+        accepted=row.status == "accepted",
+        verdict=verdict,
+        split=split,
+        flags=dict(row.flags),
+    )

@@ -226,6 +226,10 @@ class SampleRow(Base):
     grounded: Mapped[bool]
     malformed: Mapped[str | None]
     raw: Mapped[str | None]
+    #: What was noticed without rejecting the sample: name -> evidence.
+    flags: Mapped[dict[str, Any]]
+    #: Variants of one sample share it.
+    group_id: Mapped[str | None]
     source_deleted: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[float]
 

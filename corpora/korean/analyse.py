@@ -6,7 +6,6 @@ text is about, with its negation, without particles and endings. Its version goe
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,48 +13,26 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from corpora.ids import content_id
+from corpora.korean.kiwi import DOMAIN_NOUNS, analyser
+
 if TYPE_CHECKING:
-    from kiwipiepy import Kiwi, Token
+    from kiwipiepy import Token
 
 __all__ = [
     "DOMAIN_NOUNS",
     "Morpheme",
     "content_morphemes",
     "content_morphemes_many",
+    "forget",
+    "join",
     "nouns",
+    "prefetch",
     "sentences",
     "tokenizer_version",
     "tokens",
 ]
 
-#: Nouns of warehouses that Kiwi would split (피킹 becomes 피+킹); a caller may add its own.
-DOMAIN_NOUNS = (
-    "피킹",
-    "패킹",
-    "로케이션",
-    "크로스도킹",
-    "팔레트",
-    "토트",
-    "웨이브",
-    "바코드",
-    "적치",
-    "검수",
-    "입고",
-    "출고",
-    "재고",
-    "반품",
-    "로트",
-    "유통기한",
-    "송장",
-    "도크",
-    "랙",
-    "보충",
-    "할당",
-    "실사",
-    "상차",
-    "하차",
-    "오더",
-)
 #: Bumped when the choice of content morphemes changes.
 CONTENT_VERSION = 1
 #: Negation is kept although its tags are dropped: without it, "되지 않으면" and "되면" would be equal.
@@ -75,8 +52,6 @@ ASKING_NOUNS = frozenset(
     ("방법", "절차", "과정", "순서", "설명", "소개", "답변", "질문", "안내", "요약", "정리", "이유", "말", "내용")
 )
 CONTENT_TAGS = frozenset({"SL", "SN", "SH"})
-#: Two workers double Kiwi's speed on two cores; more gain nothing there.
-WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +64,16 @@ class Morpheme:
     end: int  #: Offset behind its last character.
 
 
-@functools.cache
-def _kiwi(nouns: tuple[str, ...] = DOMAIN_NOUNS) -> Kiwi:
-    from kiwipiepy import Kiwi
-
-    kiwi = Kiwi(num_workers=WORKERS)
-    for noun in nouns:
-        kiwi.add_user_word(noun, "NNP", 0.0)
-    return kiwi
-
-
-def tokenizer_version() -> str:
-    """Versions of Kiwi and its model and of our choice, for manifests and fingerprints."""
+def tokenizer_version(dictionary: tuple[str, ...] = ()) -> str:
+    """Versions of Kiwi and its model, of our choice and of the caller's nouns, for manifests and fingerprints."""
     kiwi, model = metadata.version("kiwipiepy"), metadata.version("kiwipiepy_model")
-    return f"kiwipiepy {kiwi}/{model} content-v{CONTENT_VERSION}"
+    own = f" +{len(dictionary)} nouns {content_id('d', *sorted(dictionary))[2:10]}" if dictionary else ""
+    return f"kiwipiepy {kiwi}/{model} content-v{CONTENT_VERSION}{own}"
 
 
 def tokens(text: str) -> list[Morpheme]:
     """Every morpheme of ``text``, which must be NFC."""
-    return [Morpheme(t.form, t.tag, t.start, t.end) for t in _kiwi().tokenize(text)]
+    return [Morpheme(t.form, t.tag, t.start, t.end) for t in analyser().tokens(text)]
 
 
 def _content(found: Iterable[Token]) -> tuple[str, ...]:
@@ -124,20 +90,40 @@ def _content(found: Iterable[Token]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def content_morphemes(text: str) -> tuple[str, ...]:
-    """The content morphemes of ``text`` in order: nouns, verbs, adjectives, modifiers, Latin, numbers, negation."""
-    return _content(_kiwi().tokenize(unicodedata.normalize("NFC", text)))
+def content_morphemes(text: str, dictionary: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The content morphemes of ``text`` in order: nouns, verbs, adjectives, modifiers, Latin, numbers, negation.
+
+    Args:
+        text: Any text.
+        dictionary: Nouns of the caller's domain that must not be split, beside ``DOMAIN_NOUNS``.
+    """
+    return _content(analyser(dictionary).tokens(unicodedata.normalize("NFC", text)))
 
 
-def content_morphemes_many(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """``content_morphemes`` of each text, in order, on several threads."""
-    for found in _kiwi().tokenize([unicodedata.normalize("NFC", text) for text in texts]):
+def content_morphemes_many(texts: Sequence[str], dictionary: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """``content_morphemes`` of each text, in order, on every core."""
+    kiwi = analyser(dictionary)
+    texts = [unicodedata.normalize("NFC", text) for text in texts]
+    if kiwi.ready(texts):
+        yield from (_content(kiwi.tokens(text)) for text in texts)
+        return
+    for found in kiwi.kiwi.tokenize(texts):
         yield _content(found)
+
+
+def prefetch(texts: Iterable[str], dictionary: tuple[str, ...] = ()) -> None:
+    """Analyse many texts ahead on every core; asked for one by one they then cost nothing, until ``forget``."""
+    analyser(dictionary).prefetch(texts)
+
+
+def forget(dictionary: tuple[str, ...] = ()) -> None:
+    """Drop what was analysed ahead."""
+    analyser(dictionary).forget()
 
 
 def nouns(text: str) -> Counter[str]:
     """The nouns, numbers and Latin words of ``text`` with their counts; words that only ask (방법, 설명) left out."""
-    found = _kiwi().tokenize(unicodedata.normalize("NFC", text))
+    found = analyser().tokens(unicodedata.normalize("NFC", text))
     return Counter(
         token.form.lower()
         for token in found
@@ -147,4 +133,9 @@ def nouns(text: str) -> Counter[str]:
 
 def sentences(text: str) -> list[tuple[int, int]]:
     """Offsets of the sentences of ``text``, which must be NFC."""
-    return [(s.start, s.end) for s in _kiwi().split_into_sents(text)]
+    return list(analyser().sentences(text))
+
+
+def join(morphemes: Iterable[tuple[str, str]]) -> str:
+    """The surface of (form, tag) pairs, inflected: 하/XSV and 었/EP and 어요/EF become 했어요."""
+    return str(analyser().kiwi.join(list(morphemes)))

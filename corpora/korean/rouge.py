@@ -15,27 +15,30 @@ from corpora.korean.analyse import content_morphemes, tokens
 __all__ = ["TOKENIZERS", "KoreanTokenizer", "rouge_l", "tokenize"]
 
 
-def _english(text: str) -> tuple[str, ...]:
+Tokenize = Callable[[str, tuple[str, ...]], tuple[str, ...]]
+
+
+def _english(text: str, _dictionary: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(tokenizers.DefaultTokenizer(use_stemmer=False).tokenize(text))
 
 
 #: Tokenizers by the name that goes into a manifest.
-TOKENIZERS: dict[str, Callable[[str], tuple[str, ...]]] = {
+TOKENIZERS: dict[str, Tokenize] = {
     "content_morphemes": content_morphemes,
-    "morpheme": lambda text: tuple(token.form for token in tokens(text)),
-    "whitespace": lambda text: tuple(text.split()),
-    "character": lambda text: tuple(character for character in text if not character.isspace()),
+    "morpheme": lambda text, _: tuple(token.form for token in tokens(text)),
+    "whitespace": lambda text, _: tuple(text.split()),
+    "character": lambda text, _: tuple(character for character in text if not character.isspace()),
     "english": _english,
 }
 
 
-def tokenize(name: str, text: str) -> tuple[str, ...]:
-    """Tokens of ``text`` by the tokenizer called ``name``.
+def tokenize(name: str, text: str, dictionary: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Tokens of ``text`` by the tokenizer called ``name``; ``dictionary`` are nouns that morphemes must not split.
 
     Raises:
         KeyError: there is no tokenizer of that name.
     """
-    return TOKENIZERS[name](text)
+    return TOKENIZERS[name](text, dictionary)
 
 
 class KoreanTokenizer(tokenizers.Tokenizer):

@@ -1,99 +1,130 @@
 """Speech level of Korean sentences: 합쇼체, 해요체, 해체, 해라체, nominal, mixed, neutral.
 
-A sentence's level is that of its last final ending (EF), 요 included. ``speech_level`` gives one level for a text,
-``is_polite`` answers the one question that datasets ask: is every sentence that has a level polite?
+A sentence's level is that of its last final ending (EF), 요 included; code, tables and quotations do not count.
+``sentence_levels`` gives one level a sentence; ``text_level`` that of the last sentence that has one; ``speech_level``
+the same, or mixed where polite and plain stand side by side; ``is_polite`` answers the one question that datasets ask.
+A sentence without an ending (네., 안녕.) has no level: words of courtesy are not judged.
 """
 
 from __future__ import annotations
 
-import enum
+import re
 import unicodedata
+from collections.abc import Iterable
 
-from corpora.korean.analyse import Morpheme, sentences, tokens
+from corpora.korean.analyse import Morpheme, tokens
+from corpora.korean.prose import MASK, prose
+from corpora.korean.speech_endings import SpeechLevel, connective_level, ending_level
 
-__all__ = ["SpeechLevel", "is_polite", "sentence_levels", "speech_level"]
-
-
-class SpeechLevel(enum.StrEnum):
-    """Levels by their usual romanisation."""
-
-    HAPSYO = "hapsyo"  #: 합쇼체: -습니다, -ㅂ니까, -십시오.
-    HAEYO = "haeyo"  #: 해요체: -아요, -세요, -지요.
-    HAE = "hae"  #: 해체: -아, -지, -네.
-    HAERA = "haera"  #: 해라체: -다, -냐, -자, -라.
-    NOMINAL = "nominal"  #: Ends in a noun form: -ㅁ, -기, -것, or a bare noun.
-    MIXED = "mixed"  #: Sentences of polite and of plain level in one text.
-    NEUTRAL = "neutral"  #: No sentence has a level.
-
+__all__ = [
+    "PLAIN",
+    "POLITE",
+    "SpeechLevel",
+    "core",
+    "is_polite",
+    "sentence_level",
+    "sentence_levels",
+    "speech_level",
+    "spoken",
+    "text_level",
+]
 
 POLITE = frozenset({SpeechLevel.HAPSYO, SpeechLevel.HAEYO})
 PLAIN = frozenset({SpeechLevel.HAE, SpeechLevel.HAERA})
-_HAPSYO_ENDINGS = ("ᆸ니다", "습니다", "ᆸ니까", "습니까", "ᆸ시오", "십시오", "읍시다", "ᆸ시다", "ᆸ디다", "습디다")
-_HAERA_ENDINGS = (
-    "다",
-    "ᆫ다",
-    "는다",
-    "냐",
-    "느냐",
-    "으냐",
-    "니",
-    "자",
-    "라",
-    "어라",
-    "아라",
-    "거라",
-    "너라",
-    "은가",
-    "ᆫ가",
-    "는가",
-    "으라",
-)
-#: Kiwi tags a closing -ㅁ as a final ending where the sentence has no full stop.
-_NOMINAL_ENDINGS = frozenset({"ᆷ", "음", "기"})
-_PUNCTUATION = frozenset({"SF", "SP", "SS", "SSO", "SSC", "SE", "SO", "SW", "SB"})
-#: Morphemes looked at from the end of a sentence.
-_TAIL = 4
+#: Signs, emoticons (ㅋㅋ, ^^) and single codas (the ᆼ of 했습니당) behind the last word.
+_SIGNS = frozenset({"SF", "SP", "SS", "SSO", "SSC", "SE", "SO", "SW", "SB", "Z_CODA", "W_EMOJI"})
+#: What may stand behind the ending: a remark in brackets, with the closing sign on either side of it.
+_REMARK = re.compile(r"\s*[(\[（［{][^()\[\]（）［］{}]*[)\]）］}](?=[\s.!?…~]*$)")
+_CLOSED = re.compile(r"([.!?…~。？！])[\s\"'”’)\]]*$")
+_LETTER = re.compile(r"[가-힣]")
 
 
-def _level_of_ending(form: str) -> SpeechLevel:
-    if form in _NOMINAL_ENDINGS:
-        return SpeechLevel.NOMINAL
-    if form.endswith(_HAPSYO_ENDINGS):
-        return SpeechLevel.HAPSYO
-    return SpeechLevel.HAERA if form in _HAERA_ENDINGS else SpeechLevel.HAE
+def core(sentence: str) -> str:
+    """``sentence`` without the remarks in brackets at its end; all of it where nothing else is there."""
+    match = _REMARK.search(sentence)
+    while match and _LETTER.search(sentence[: match.start()]):
+        sentence = sentence[: match.start()] + sentence[match.end() :]
+        match = _REMARK.search(sentence)
+    return sentence
 
 
-def _level(morphemes: list[Morpheme]) -> SpeechLevel:
-    tail = [m for m in morphemes if m.tag not in _PUNCTUATION][-_TAIL:]
-    if not tail:
-        return SpeechLevel.NEUTRAL
-    last = tail[-1]
-    # 요 behind an ending or a noun: 확인해요, 재고요, 할까요.
-    if (last.tag in ("JX", "EF") and last.form == "요") or (last.tag == "EF" and last.form.endswith("요")):
+def spoken(sentence: str) -> list[Morpheme]:
+    """The morphemes of ``sentence`` up to its last word; signs, emoticons and calls (하하) behind it left out."""
+    kept = tokens(sentence)
+    while kept and (kept[-1].tag in _SIGNS or (kept[-1].tag == "IC" and len(kept) > 1)):
+        kept.pop()
+    return kept
+
+
+def _ending(morpheme: Morpheme) -> SpeechLevel | None:
+    if morpheme.form in ("요", "이요", "여") and morpheme.tag in ("JX", "EF"):
         return SpeechLevel.HAEYO
-    endings = [m for m in tail if m.tag == "EF"]
-    if endings:
-        return _level_of_ending(endings[-1].form)
-    if last.tag == "ETN" or last.tag.startswith("N") or last.tag in ("SL", "SN", "XSN"):
-        return SpeechLevel.NOMINAL
-    return SpeechLevel.NEUTRAL
+    level = ending_level(morpheme.form) if morpheme.tag in ("EF", "EC") else None
+    # Before a comma Kiwi takes 습니다 and 어요 for connectives; real connectives never look polite.
+    return level if morpheme.tag == "EF" or level in POLITE else None
+
+
+def _last(morphemes: list[Morpheme], sign: str) -> SpeechLevel | None:
+    last = morphemes[-1]
+    level = _ending(last)
+    if level is None and last.tag == "EC":
+        level = connective_level(last.form, sign)
+    # 확인했?: the ending is dropped, what is left is intimate speech.
+    return SpeechLevel.HAE if level is None and last.tag == "EP" else level
+
+
+def _before_a_comma(morphemes: list[Morpheme]) -> SpeechLevel | None:
+    """The level of the last ending with a comma or colon behind it: 다음을 확인합니다: 수량, 위치."""
+    for morpheme, following in zip(reversed(morphemes[:-1]), reversed(morphemes[1:]), strict=True):
+        level = _ending(morpheme) if following.tag == "SP" else None
+        if level in POLITE or level in PLAIN:
+            return level
+    return None
+
+
+def sentence_level(sentence: str) -> SpeechLevel:
+    """The level of one sentence, which must be NFC."""
+    sentence = core(sentence)
+    if not _LETTER.search(sentence):
+        return SpeechLevel.NEUTRAL
+    kept = spoken(sentence)
+    if not kept:
+        return SpeechLevel.NEUTRAL
+    closed = _CLOSED.search(sentence)
+    sign = closed[1].replace("？", "?") if closed else ""
+    level = _last(kept, sign) or _before_a_comma(kept)
+    if level is not None:
+        return level
+    last = kept[-1]
+    masked = last.tag == "SL" and set(last.form) == {MASK}
+    nominal = last.tag == "ETN" or last.tag.startswith("N") or last.tag in ("SL", "SN", "SH", "XSN", "XR")
+    return SpeechLevel.NOMINAL if nominal and not masked else SpeechLevel.NEUTRAL
 
 
 def sentence_levels(text: str) -> list[SpeechLevel]:
-    """The level of each sentence, in order."""
-    text = unicodedata.normalize("NFC", text)
-    return [_level(tokens(text[start:end])) for start, end in sentences(text)]
+    """The level of each sentence, in order; code, tables and HTML have no sentences."""
+    return [sentence_level(sentence.masked) for sentence in prose(unicodedata.normalize("NFC", text))]
+
+
+def _of_text(levels: Iterable[SpeechLevel]) -> SpeechLevel:
+    found = list(levels)
+    decided = [level for level in found if level in POLITE or level in PLAIN]
+    if decided:
+        return decided[-1]
+    return SpeechLevel.NOMINAL if SpeechLevel.NOMINAL in found else SpeechLevel.NEUTRAL
+
+
+def text_level(text: str) -> SpeechLevel:
+    """The level of the last sentence that has one; never mixed."""
+    return _of_text(sentence_levels(text))
 
 
 def speech_level(text: str) -> SpeechLevel:
     """One level for the text: that of its last decided sentence, or mixed when polite and plain stand side by side."""
     levels = sentence_levels(text)
-    decided = [level for level in levels if level in POLITE or level in PLAIN]
-    if any(level in POLITE for level in decided) and any(level in PLAIN for level in decided):
+    if any(level in POLITE for level in levels) and any(level in PLAIN for level in levels):
         return SpeechLevel.MIXED
-    if decided:
-        return decided[-1]
-    return SpeechLevel.NOMINAL if SpeechLevel.NOMINAL in levels else SpeechLevel.NEUTRAL
+    return _of_text(levels)
 
 
 def is_polite(text: str) -> bool:

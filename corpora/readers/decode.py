@@ -7,7 +7,7 @@ import unicodedata
 
 from corpora.errors import UnreadableDocumentError
 
-__all__ = ["decode"]
+__all__ = ["bad_control", "decode"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -41,7 +41,7 @@ def decode(data: bytes, filename: str) -> tuple[str, str, tuple[str, ...]]:
             if text is not None and not _looks_korean(text):
                 text = None
             warnings = (f"'{filename}' was read as CP949.",)
-    if text is None or any(c < " " and c not in _CONTROLS for c in text):
+    if text is None or bad_control(text) is not None:
         raise UnreadableDocumentError(
             f"'{filename}' is no text in UTF-8, UTF-16 or CP949; save it as UTF-8 and send it again.",
             code="undecodable_text",
@@ -50,6 +50,11 @@ def decode(data: bytes, filename: str) -> tuple[str, str, tuple[str, ...]]:
     if not text.strip():
         raise UnreadableDocumentError(f"'{filename}' holds nothing but blanks.", code="empty_file")
     return text, encoding, warnings
+
+
+def bad_control(text: str) -> str | None:
+    """The first control character that no text file holds, or None."""
+    return next((c for c in text if c < " " and c not in _CONTROLS), None)
 
 
 def _try(data: bytes, encoding: str) -> str | None:

@@ -1,106 +1,167 @@
 """The curator: one candidate in, one verdict out, cheap stages first.
 
-parse -> the generator's own gates -> filters -> speech level -> near-duplicates by wording -> by meaning. It remembers
-what was accepted, and the seeds, so that novelty is checked against both. Knows nothing of slots, models or stores.
+parse -> the generator's own gates -> filters -> speech level -> personal data -> contamination -> near-duplicates by
+wording -> by meaning. It remembers what was accepted, and the seeds, so that novelty is checked against both. Knows
+nothing of slots, models or stores. ``bulk`` runs the same stages over whole files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
 from corpora.bundled.loader import SeedTask
 from corpora.korean.analyse import tokenizer_version
-from corpora.korean.speech import SpeechLevel, speech_level
-from corpora.records import Candidate, Sample, Verdict
+from corpora.korean.personal_data import PersonalData, PersonalDataAction, confident, find_personal_data, mask
+from corpora.korean.speech import PLAIN, POLITE, SpeechLevel, speech_level
+from corpora.records import Candidate, Message, Sample, Verdict
+from generators.curation.conversation import answer_text, asked_text, compared_answer, turns
+from generators.curation.decontamination import Contamination
 from generators.curation.filters import FILTERS, FILTERS_VERSION
+from generators.curation.flags import flags
 from generators.curation.settings import CurationSettings, Politeness
 from retrieval.embedders import Embedder
 from retrieval.near_duplicates import DuplicateHit, LexicalDuplicates
 from retrieval.semantic_duplicates import SemanticDuplicates
 
-__all__ = ["ACCEPTED", "Curator"]
+__all__ = ["ACCEPTED", "Curator", "duplicate_verdict"]
 
 ACCEPTED = Verdict(stage="accepted", reason="ok")
-_POLITE = (SpeechLevel.HAPSYO, SpeechLevel.HAEYO)
-_PLAIN = (SpeechLevel.HAE, SpeechLevel.HAERA)
 
 
 class Curator:
     """Judges candidates one at a time, in slot order."""
 
-    def __init__(self, settings: CurationSettings, embedder: Embedder) -> None:
+    def __init__(
+        self, settings: CurationSettings, embedder: Embedder | None, contamination: Contamination | None = None
+    ) -> None:
         self.settings = settings
-        self._lexical = LexicalDuplicates(settings.near_duplicate_threshold)
-        self._semantic = SemanticDuplicates(embedder, settings.semantic_threshold)
+        self.lexical = LexicalDuplicates(
+            settings.near_duplicate_threshold, settings.tokenizer, settings.guards, settings.domain_nouns
+        )
+        self.semantic = SemanticDuplicates(embedder, settings.semantic_threshold) if embedder is not None else None
+        self._contamination = contamination
 
     @property
     def versions(self) -> dict[str, str]:
         """What decided, by name: kept with every sample, so that a dataset says how it was made."""
         return {
-            "tokenizer": tokenizer_version(),
+            "tokenizer": tokenizer_version(self.settings.domain_nouns),
             "filters": f"v{FILTERS_VERSION}",
-            "embedder": self._semantic.fingerprint,
-            "near_duplicates": f"{self._lexical.tokenizer} > {self.settings.near_duplicate_threshold}, "
-            f"guards: {', '.join(self._lexical.guards) or 'none'}",
+            "embedder": "none" if self.semantic is None else self.semantic.fingerprint,
+            "near_duplicates": f"{self.settings.tokenizer} > {self.settings.near_duplicate_threshold}, "
+            f"guards: {', '.join(self.settings.guards) or 'none'}",
         }
+
+    def clean(self, candidate: Candidate) -> Candidate:
+        """The candidate as it will be stored: personal data masked, where the settings say so."""
+        if self.settings.personal_data is not PersonalDataAction.MASK:
+            return candidate
+        messages = tuple(Message(role=m.role, content=_masked(m.content)) for m in candidate.messages)
+        return candidate if messages == candidate.messages else replace(candidate, messages=messages)
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Why ``candidate`` is kept or dropped; kept ones must be handed to ``remember``."""
+        return self.gate(candidate) or self._duplicate(candidate) or ACCEPTED
+
+    def gate(self, candidate: Candidate) -> Verdict | None:
+        """What is wrong with ``candidate`` whatever else was accepted, or None."""
         if candidate.malformed is not None:
             return Verdict(stage="parse", reason="malformed_reply", evidence={"why": candidate.malformed})
         if candidate.rejection is not None:
             return candidate.rejection
-        for check in FILTERS.values():
-            verdict = check(candidate, self.settings.limits)
-            if verdict is not None:
-                return verdict
-        return self._speech(candidate) or self._duplicate(candidate) or ACCEPTED
+        return self.filtered(candidate) or self.spoken(candidate) or self.private(candidate) or self.leaked(candidate)
+
+    def filtered(self, candidate: Candidate) -> Verdict | None:
+        """The first filter that refuses a turn of ``candidate``."""
+        for number, (turn, limits) in enumerate(turns(candidate, self.settings.limits)):
+            for check in FILTERS.values():
+                verdict = check(turn, limits)
+                if verdict is not None:
+                    return verdict if not number else replace(verdict, evidence=verdict.evidence | {"turn": number})
+        return None
+
+    def spoken(self, candidate: Candidate) -> Verdict | None:
+        """A turn that does not hold the speech level that its role must."""
+        for role, part in (("user", "question"), ("assistant", "answer")):
+            wanted: Politeness = self.settings.speech_level.get(role, "any")
+            if wanted == "any":
+                continue
+            for message in candidate.messages:
+                if message.role != role:
+                    continue
+                level = speech_level(message.content)
+                fits = level in (POLITE if wanted == "polite" else PLAIN)
+                # A label or a code is an answer to a free task and has no speech level.
+                undecided = not candidate.grounded and level in (SpeechLevel.NEUTRAL, SpeechLevel.NOMINAL)
+                if not fits and not undecided:
+                    evidence = {"level": level.value}
+                    return Verdict(stage="speech_level", reason=f"{part}_not_{wanted}", evidence=evidence)
+        return None
+
+    def private(self, candidate: Candidate) -> Verdict | None:
+        """Personal data that certainly is some, where the settings reject it."""
+        if self.settings.personal_data is not PersonalDataAction.REJECT:
+            return None
+        found = [entry for m in candidate.messages for entry in confident(find_personal_data(m.content))]
+        if not found:
+            return None
+        return Verdict(stage="personal_data", reason="personal_data", evidence={"found": _kinds(found)})
+
+    def leaked(self, candidate: Candidate) -> Verdict | None:
+        """What gives a protected text away."""
+        if self._contamination is None:
+            return None
+        return self._contamination.find(asked_text(candidate), answer_text(candidate))
+
+    def flags(self, candidate: Candidate) -> dict[str, Any]:
+        """What is worth knowing of a readable candidate and drops nothing."""
+        if candidate.malformed is not None:
+            return {}
+        raised: dict[str, Any] = dict(flags(candidate, self.settings.limits))
+        found = [entry for m in candidate.messages for entry in find_personal_data(m.content)]
+        if found:
+            raised["personal_data"] = {"found": _kinds(found)}
+        return raised
 
     def remember(self, sample: Sample) -> None:
         """Later candidates must differ from this accepted sample."""
         candidate = sample.candidate
-        answer = candidate.answer if candidate.grounded else None
-        self._lexical.add(sample.id, _asked(candidate), answer)
-        self._semantic.add(sample.id, _meaning(candidate))
+        self.lexical.add(sample.id, asked_text(candidate), compared_answer(candidate), candidate.group_id)
+        if self.semantic is not None:
+            self.semantic.add(sample.id, asked_text(candidate), compared_answer(candidate))
 
     def remember_seed(self, task: SeedTask) -> None:
         """Later candidates must differ from this seed task."""
-        self._lexical.add(task.id, task.instruction)
-        self._semantic.add(task.id, task.instruction)
-
-    def _speech(self, candidate: Candidate) -> Verdict | None:
-        for role, text, part in (("user", candidate.question, "question"), ("assistant", candidate.answer, "answer")):
-            wanted: Politeness = self.settings.speech_level.get(role, "any")
-            if wanted == "any":
-                continue
-            level = speech_level(text)
-            fits = level in (_POLITE if wanted == "polite" else _PLAIN)
-            # A label or a code is an answer to a free task and has no speech level.
-            undecided = not candidate.grounded and level in (SpeechLevel.NEUTRAL, SpeechLevel.NOMINAL)
-            if not fits and not undecided:
-                return Verdict(stage="speech_level", reason=f"{part}_not_{wanted}", evidence={"level": level.value})
-        return None
+        self.lexical.add(task.id, task.instruction)
+        if self.semantic is not None:
+            self.semantic.add(task.id, task.instruction)
 
     def _duplicate(self, candidate: Candidate) -> Verdict | None:
-        answer = candidate.answer if candidate.grounded else None
-        hit = self._lexical.find(_asked(candidate), answer)
+        hit = self.lexical.find(asked_text(candidate), compared_answer(candidate), candidate.group_id)
         if hit is not None:
-            return _verdict("near_duplicate", hit, self.settings.near_duplicate_threshold)
-        hit = self._semantic.find(_meaning(candidate))
+            return duplicate_verdict("near_duplicate", hit, self.settings.near_duplicate_threshold)
+        if self.semantic is None:
+            return None
+        hit = self.semantic.find(asked_text(candidate), compared_answer(candidate))
         if hit is not None:
-            return _verdict("semantic_duplicate", hit, str(self._semantic.threshold))
+            return duplicate_verdict("semantic_duplicate", hit, str(self.semantic.threshold))
         return None
 
 
-def _asked(candidate: Candidate) -> str:
-    """What is compared of a question: all of it where grounded, the instruction without its input where free."""
-    return candidate.question if candidate.grounded else candidate.question.split("\n\n", 1)[0]
-
-
-def _meaning(candidate: Candidate) -> str:
-    return f"{candidate.question}\n{candidate.answer}" if candidate.grounded else _asked(candidate)
-
-
-def _verdict(stage: str, hit: DuplicateHit, threshold: str) -> Verdict:
+def duplicate_verdict(stage: str, hit: DuplicateHit, threshold: str) -> Verdict:
+    """The verdict on a candidate that repeats ``hit``."""
     evidence: dict[str, object] = {"of": hit.key, "question": hit.question, "threshold": threshold}
     if hit.answer_score is not None:
         evidence["answer_score"] = round(hit.answer_score, 4)
     return Verdict(stage=stage, reason=stage, score=round(hit.score, 4), evidence=evidence)
+
+
+def _masked(text: str) -> str:
+    return mask(text, confident(find_personal_data(text)))
+
+
+def _kinds(found: Iterable[PersonalData]) -> list[dict[str, str]]:
+    """What was found, without the numbers themselves: a ledger of rejections must not become a list of people."""
+    return [{"kind": entry.kind, "confidence": entry.confidence} for entry in found][:10]

@@ -33,7 +33,7 @@ def rows() -> bytes:
 
 
 def saved(data_dir: Path) -> list[Path]:
-    return list(data_dir.glob("runs/*/out/checkpoints/checkpoint-*/trainer_state.json"))
+    return list(data_dir.glob("runs/*/out/checkpoints/checkpoint-*/complete.json"))
 
 
 LONG = pytest.mark.long

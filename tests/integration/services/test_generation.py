@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from app.services import corpora, datasets, generation
+from app.services import chunks, corpora, datasets, generation
 from app.services.context import Services
 from app.services.generating import run_generate
 from app.services.generation import GenerationParams, GenerationRequest
+from app.store.generation import SqlSampleSink
 from app.store.queries import count, listed
 from app.store.tables import DocumentRow, PlanRow, SampleRow, SlotRow
 from corpora.errors import ConflictError, InvalidInputError
+from generators.ports import SlotOutcome
 from tests.integration.services.conftest import RunNext, context_of
 
 MakeCorpus = Callable[..., tuple[str, list[str]]]
@@ -110,7 +112,7 @@ def test_a_document_deleted_between_two_attempts_leaves_failed_slots(
     planned = generation.get_job(services, job["id"])["progress"]["planned"]
     assert planned >= 4
     services.jobs.release(row.id, row.attempt, crashed=True)
-    gone = [chunk["id"] for chunk in corpora.list_chunks(services, ids[1], None, 100, "asc")[0]]
+    gone = [chunk["id"] for chunk in chunks.list_chunks(services, ids[1], None, 100, "asc")[0]]
     corpora.delete_document(services, ids[1])
     run_next("generate")
     body = generation.get_job(services, job["id"])
@@ -118,6 +120,35 @@ def test_a_document_deleted_between_two_attempts_leaves_failed_slots(
     assert body["progress"]["planned"] == planned
     assert (body["progress"]["failed"], body["progress"]["pending"]) == (len(gone), 0)
     add_up(services, body)
+
+
+def test_documents_still_processing_are_never_left_out_silently(services: Services, corpus: MakeCorpus) -> None:
+    corpus_id, _ = corpus(page("반품"))
+    corpora.upload_documents(services, corpus_id, [("늦은 문서.md", None, page("보충").encode())])
+    with pytest.raises(ConflictError) as caught:
+        create(services, corpus_id)
+    assert caught.value.code == "documents_processing"
+
+
+def test_samples_of_a_document_deleted_while_its_job_runs_do_not_appear(
+    services: Services, corpus: MakeCorpus, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus_id, ids = corpus(*(page(name) for name in NAMES[:4]))
+    job = create(services, corpus_id, heldout_fraction=0.0)
+    commit = SqlSampleSink.commit
+
+    def deleting(self: SqlSampleSink, outcome: SlotOutcome) -> None:
+        commit(self, outcome)
+        if outcome.slot == 0:
+            corpora.delete_document(services, ids[-1], delete_samples=True)
+
+    monkeypatch.setattr(SqlSampleSink, "commit", deleting)
+    run_next("generate")
+    body = generation.get_job(services, job["id"])
+    add_up(services, body)
+    assert body["progress"]["failed"] >= 1
+    rows = datasets.list_samples(services, job["dataset_id"], datasets.SampleFilter(), None, 1000, "asc")[0]
+    assert ids[-1] not in {row["provenance"]["document_id"] for row in rows}
 
 
 def test_a_top_up_goes_on_where_the_target_was_reached(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from corpora.bundled import MANUAL_DIR
 from tests.tiny_base import build_tiny_base
+from training.recipes import RECIPES
 
 ROWS = [
     [
@@ -29,3 +31,9 @@ def training_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "학습.jsonl"
     path.write_text("".join(json.dumps({"messages": row}, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = dataclasses.replace(RECIPES["demo"], lora_r=4, lora_alpha=8, lora_dropout=0.1, micro_batch=4, eval_steps=3)
+    monkeypatch.setitem(RECIPES, "demo", small)

@@ -12,50 +12,17 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
 
 from corpora.errors import MalmoiError
-from training import run as run_module
+from tests.integration.training.runs import Heard, InterruptedRunError, config, same_outcome
 from training.chat import Chat, serve
-from training.config import TrainConfig
 from training.errors import BaseModelError
-from training.events import Events
-from training.loading import load_base
+from training.loading import load_base, load_tokenizer
 from training.qlora import plan_run
 from training.recipes import RECIPES
 from training.run import run_training
 
-
-class InterruptedRunError(Exception):
-    """Stands for a kill right after a step was logged."""
-
-
-class Heard(Events):
-    """Events in a list; dies at a step when asked to."""
-
-    def __init__(self, die_at: int | None = None) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-        self.die_at = die_at
-
-    def emit(self, type_: str, message: str, data: dict[str, Any] | None = None, level: str = "info") -> None:
-        self.lines.append((type_, message, data or {}))
-        if self.die_at is not None and (data or {}).get("step") == self.die_at:
-            raise InterruptedRunError
-
-    def result(self) -> dict[str, Any]:
-        return next(data for type_, _, data in self.lines if type_ == "result")
-
-
-@pytest.fixture(autouse=True)
-def _small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = dataclasses.replace(RECIPES["demo"], lora_r=4, lora_alpha=8, lora_dropout=0.1, micro_batch=4, eval_steps=3)
-    monkeypatch.setitem(RECIPES, "demo", small)
-
-
-def config(base: Path, file: Path, out: Path, **more: Any) -> TrainConfig:
-    values = {"base": str(base), "base_label": "tiny", "training_file": file, "validation_file": file,
-              "output_dir": out, "recipe": "demo", "max_steps": 12, "resume": True}  # fmt: skip
-    return TrainConfig.model_validate(values | more)
+pytestmark = pytest.mark.usefixtures("small_recipe")
 
 
 def test_a_run_and_a_resumed_run_are_the_same(tiny_base: Path, training_file: Path, tmp_path: Path) -> None:
@@ -68,13 +35,7 @@ def test_a_run_and_a_resumed_run_are_the_same(tiny_base: Path, training_file: Pa
     assert any("checkpoint-6에서 이어서" in message for _, message, _ in resumed.lines)
     expected, got = calm.result(), resumed.result()
     assert got["steps"] == expected["steps"] == 12
-    for name in ("train_loss_before", "train_loss_after", "valid_loss_before", "valid_loss_after"):
-        assert got[name] == expected[name]
-    assert Path(got["result_csv"]).read_text() == Path(expected["result_csv"]).read_text()
-    weights = [load_file(Path(r["adapter_dir"]) / "adapter_model.safetensors") for r in (expected, got)]
-    assert weights[0].keys() == weights[1].keys()
-    for name, tensor in weights[0].items():
-        assert torch.equal(tensor, weights[1][name]), name
+    same_outcome(expected, got)
     check_outcome(tiny_base, expected)
 
 
@@ -162,12 +123,78 @@ def test_plans(
     assert 1 <= plan.eval_steps <= steps
 
 
-def test_a_half_written_checkpoint_is_not_resumed(tmp_path: Path) -> None:
-    for step, whole in ((3, True), (6, True), (9, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if whole:
-            (folder / "trainer_state.json").write_text("{}")
-    newest = run_module._newest_checkpoint(tmp_path)
-    assert newest is not None
-    assert newest.name == "checkpoint-6"
+def test_a_run_killed_after_its_last_step_trains_no_more(tiny_base: Path, training_file: Path, tmp_path: Path) -> None:
+    """Ten steps of four rows over sixteen end in mid-epoch: a resumed run must not take an eleventh."""
+    calm, killed, resumed = Heard(), Heard(die_at="result"), Heard()
+    run_training(config(tiny_base, training_file, tmp_path / "calm", max_steps=10), calm)
+    with pytest.raises(InterruptedRunError):
+        run_training(config(tiny_base, training_file, tmp_path / "killed", max_steps=10), killed)
+    run_training(config(tiny_base, training_file, tmp_path / "killed", max_steps=10), resumed)
+    assert any("checkpoint-10에서 이어서" in message for _, message, _ in resumed.lines)
+    assert resumed.result()["steps"] == 10
+    same_outcome(calm.result(), resumed.result())
+
+
+def line(question: str, answer: str) -> str:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return json.dumps({"messages": turns}, ensure_ascii=False) + "\n"
+
+
+def rendered(question: str, answer: str) -> str:
+    """What the template makes of it, by hand."""
+    return f"<s>[질문]\n{question}\n[답변]\n{answer}</s>\n"
+
+
+@pytest.mark.parametrize("die_at", [None, 3])
+def test_trained_tokens_are_counted_to_the_last(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_at: int | None
+) -> None:
+    """Two epochs over 13 rows in updates of 8: twice the tokens of every row, cut ones as cut, dropped ones never."""
+    pairs = [(f"{n}번 로케이션 " * (1 + n % 5), "출고장 옆입니다. " * (1 + n % 3)) for n in range(11)]
+    pairs += [
+        ("재고는?", "조회 화면에서 봅니다. " * 200),
+        ("입고 예정 " * 300, "네."),
+        ("피킹 지시는?", "작업 화면에 나옵니다."),
+    ]
+    file = tmp_path / "file.jsonl"
+    # A blank line between any two: line numbers are those of the file.
+    file.write_text("\n".join(line(*pair) for pair in pairs), encoding="utf-8")
+    limited = dataclasses.replace(RECIPES["demo"], max_length=200, eval_steps=1)
+    monkeypatch.setitem(RECIPES, "demo", limited)
+    tokenizer = load_tokenizer(str(tiny_base))
+    lengths = [len(tokenizer(rendered(*pair), add_special_tokens=False)["input_ids"]) for pair in pairs]
+    assert [length > 200 for length in lengths] == [False] * 11 + [True, True, False]
+    expected = 2 * (sum(lengths[:11]) + 200 + lengths[13])
+    asked = config(tiny_base, file, tmp_path / "out", max_steps=None, n_epochs=2, batch_size=8)
+    if die_at is not None:
+        with pytest.raises(InterruptedRunError):
+            run_training(asked, Heard(die_at))
+    heard = Heard()
+    run_training(asked, heard)
+    assert heard.said("이어서") == (die_at is not None)
+    assert heard.result()["steps"] == 4
+    assert heard.result()["encoding"]["dropped_lines"] == [25]
+    assert heard.result()["trained_tokens"] == expected
+
+
+def test_trained_tokens_of_a_run_that_ends_in_mid_epoch(tiny_base: Path, tmp_path: Path) -> None:
+    """Ten equal rows by four: updates of 4, 4, 2, 4, 4 rows."""
+    file = tmp_path / "file.jsonl"
+    file.write_text(line("재고는?", "조회 화면에서 봅니다.") * 10, encoding="utf-8")
+    tokens = len(
+        load_tokenizer(str(tiny_base))(rendered("재고는?", "조회 화면에서 봅니다."), add_special_tokens=False)[
+            "input_ids"
+        ]
+    )
+    heard = Heard()
+    run_training(config(tiny_base, file, tmp_path / "out", max_steps=5), heard)
+    assert heard.result()["trained_tokens"] == 18 * tokens
+
+
+def test_a_wrong_line_is_named_with_its_file(tiny_base: Path, training_file: Path, tmp_path: Path) -> None:
+    """The trainer checks what it reads, whoever started it."""
+    torn = tmp_path / "torn.jsonl"
+    torn.write_bytes(training_file.read_bytes() + b"\n" + json.dumps({"messages": []}).encode())
+    with pytest.raises(MalmoiError, match=r"^line 18: ") as caught:
+        run_training(config(tiny_base, training_file, tmp_path / "out", validation_file=torn), Heard())
+    assert (caught.value.status, caught.value.param) == (400, "validation_file")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corpora.errors import InvalidTrainingFileError
-from corpora.messages import message_line, validate_training_file
+from corpora.messages import MAX_DEPTH, message_line, training_rows, validate_training_file
 
 GOOD = {"messages": [{"role": "user", "content": "입고란?"}, {"role": "assistant", "content": "들어오는 일입니다."}]}
 
@@ -45,6 +45,10 @@ def turn(role: str, content: Any = "말", **more: Any) -> dict[str, Any]:
         ({"messages": [turn("robot"), turn("assistant")]}, "has the role 'robot'"),
         ({"messages": [turn("user", weight=1), turn("assistant")]}, "has a weight"),
         ({"messages": [turn("user"), turn("assistant", weight=2)]}, "has a weight"),
+        ({"messages": [turn("user"), turn("assistant", weight=True)]}, "has a weight"),
+        ({"messages": [turn("user"), turn("assistant", weight=1.0)]}, "has a weight"),
+        ({"messages": [turn("user", 30), turn("assistant")]}, "messages[0] has no content; it must be a string"),
+        ({"messages": [turn("user"), turn("assistant", ["말"])]}, "messages[1] has no content; it must be a string"),
         ({"messages": [turn("user", colour="red"), turn("assistant")]}, "unknown key 'colour'"),
     ],
 )
@@ -54,6 +58,89 @@ def test_a_wrong_line_is_named(row: Any, said: str) -> None:
     assert caught.value.message.startswith("line 17: ")
     assert said in caught.value.message
     assert caught.value.param == "training_file"
+
+
+def raw(content: str, rest: str = "") -> bytes:
+    """A line whose user content stands there as JSON spells it."""
+    return (
+        f'{{"messages": [{{"role": "user", "content": {content}}}, {{"role": "assistant", "content": "네."}}]{rest}}}\n'
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        # Half a surrogate pair: JSON can spell it, UTF-8 and every tokenizer refuse it.
+        (raw('"재고\\ud800 조회"'), "messages[0].content holds \\ud800, half of a surrogate pair"),
+        (raw('"\\uDFFF"'), "messages[0].content holds \\udfff, half of a surrogate pair"),
+        (raw('"재고"', ', "metadata": {"출처": "\\ud83d"}'), "metadata.출처 holds \\ud83d"),
+        (raw('"재고"', ', "\\udc00": 1'), "a key of the line holds \\udc00"),
+        (raw('"재고", "\\udc00": 1'), "a key of messages[0] holds \\udc00"),
+        (raw('"재고\\u0000조회"'), "messages[0].content holds a NUL character"),
+        (raw('"재고\0조회"'), "not valid JSON (Invalid control character"),
+        (raw("NaN"), "holds NaN, which is no JSON value"),
+        (raw('"재고"', ', "score": -Infinity'), "holds -Infinity"),
+        (raw('"재고"', ', "score": 1e999'), "score is a number out of range"),
+        (raw('"재고"', ', "count": ' + "9" * 5000), "a number with too many digits"),
+        (raw('"재고", "content": "출고"'), "holds the key 'content' 2 times"),
+        (raw('"재고"', ', "messages": []'), "holds the key 'messages' 2 times"),
+        (b"[" * 100_000 + b"]" * 100_000 + b"\n", "is nested too deeply"),
+        (raw('"재고"', ', "metadata": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH), "is nested too deeply"),
+        (b"\xef\xbb\xbf" + raw('"재고"'), "not valid JSON (Unexpected UTF-8 BOM"),
+    ],
+)
+def test_what_json_can_spell_and_no_reader_should_take(row: bytes, said: str) -> None:
+    with pytest.raises(InvalidTrainingFileError) as caught:
+        validate_training_file(lines(row))
+    assert caught.value.message.startswith("line 17: ")
+    assert said in caught.value.message
+    # The message goes out over HTTP: it must be text that UTF-8 can hold, and no novel.
+    assert len(caught.value.message.encode()) < 300
+
+
+def test_escapes_and_depths_that_are_fine() -> None:
+    nested = "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)
+    fine = [raw('"\\ud83d\\udce6 상자 \\uac00"'), raw('"재고"', f', "metadata": {nested}, "score": 0.5')]
+    assert validate_training_file(lines(*fine)).examples == 20
+    assert next(iter(training_rows(fine)))[1][0]["content"] == "📦 상자 가"
+
+
+def test_long_faults_are_told_shortly() -> None:
+    long = "가" * 100_000
+    for row in (
+        {"messages": [turn(long)]},
+        {"messages": [turn("user", **{long: 1})]},
+        raw('"재고"', f', "{long}": 1, "{long}": 2'),
+        raw('"재고"', f', "{long}": "\\u0000"'),
+    ):
+        with pytest.raises(InvalidTrainingFileError) as caught:
+            validate_training_file(lines(row))
+        assert len(caught.value.message) < 300
+
+
+def test_a_file_of_another_encoding() -> None:
+    text = b"".join(lines()).decode()
+    for encoding in ("utf-16", "cp949"):
+        with pytest.raises(InvalidTrainingFileError, match="line 1: not UTF-8"):
+            validate_training_file(text.encode(encoding).splitlines(keepends=True))
+
+
+def test_the_trainer_reads_the_lines_that_were_checked() -> None:
+    """Line numbers count blank lines; a carriage return between two tokens ends no line."""
+    folded = raw('"재고"').replace(b'", "content"', b'",\r"content"')
+    rows = list(training_rows([b"\xef\xbb\xbf\n", lines()[0], b"\r\n", folded]))
+    assert [number for number, _ in rows] == [2, 4]
+    assert rows[0][1] == GOOD["messages"]
+    assert rows[1][1][0] == {"role": "user", "content": "재고"}
+    with pytest.raises(InvalidTrainingFileError, match="line 2: needs a list"):
+        list(training_rows([lines()[0], b"{}"]))
+
+
+def test_the_field_that_named_the_file_is_told() -> None:
+    for wrong in ([b"{}"], [b"\xff"], []):
+        with pytest.raises(InvalidTrainingFileError) as caught:
+            validate_training_file(wrong, minimum=1, param="validation_file")
+        assert caught.value.param == "validation_file"
 
 
 def test_fewer_than_ten_examples_in_openais_words() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from corpora.korean.speech import SpeechLevel, is_polite, speech_level
+from corpora.korean.prose import prose
+from corpora.korean.speech import SpeechLevel, is_polite, sentence_levels, speech_level, text_level
 
 TABLE = {
     SpeechLevel.HAPSYO: [
@@ -45,3 +50,89 @@ def test_polite_and_plain_side_by_side_are_mixed() -> None:
 def test_list_items_without_a_level_do_not_count() -> None:
     assert is_polite("다음 항목을 확인합니다.\n\n- 차량 번호\n- 수량")
     assert speech_level("") == SpeechLevel.NEUTRAL
+
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "speech_levels.tsv"
+
+
+def rows() -> list[tuple[str, str]]:
+    lines = DATA.read_text(encoding="utf-8").splitlines()
+    return [(level, text) for level, text in (line.split("\t") for line in lines[1:])]
+
+
+def test_the_table_is_as_large_as_it_is_said_to_be() -> None:
+    counts = Counter(level for level, _ in rows())
+    assert counts == {"hapsyo": 30, "haeyo": 30, "hae": 30, "haera": 30, "nominal": 30, "mixed": 20, "neutral": 15}
+    assert len({text for _, text in rows()}) == 185
+
+
+@pytest.mark.parametrize(("level", "text"), rows(), ids=lambda value: value[:24])
+def test_every_row_of_the_table(level: str, text: str) -> None:
+    assert speech_level(text) == level
+    assert is_polite(text) == (level in ("hapsyo", "haeyo"))
+    if level != "mixed":
+        assert text_level(text) == level
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        # One letter parts the question from the connective.
+        ("수량이 모자랍니까?", "hapsyo"),
+        ("수량이 모자라니까.", "hae"),
+        ("수량이 모자라니까요.", "haeyo"),
+        ("수량이 모자라니?", "haera"),
+        ("수량을 세어 보니", "neutral"),
+        # Cut off, or left unsaid on purpose: the sign decides.
+        ("라벨이 찢어져서", "neutral"),
+        ("라벨이 찢어져서.", "hae"),
+        ("수량이 맞는지", "neutral"),
+        ("수량이 맞는지?", "hae"),
+        ("출고를 미룬답니다.", "hapsyo"),
+        ("그 말이 맞죠?", "haeyo"),
+        ("토트는 여기 있지.", "hae"),
+        ("벌써 다 셌?", "hae"),
+        ("다 옮겼습니다^^", "hapsyo"),
+        ("다 옮겼어 ㅋㅋ", "hae"),
+        ("다 옮겼어요 하하", "haeyo"),
+        # What stands behind the ending does not count.
+        ("담당자를 고릅니다. (선택 사항)", "hapsyo"),
+        ("담당자를 고른다[필수].", "haera"),
+        ("다음을 확인합니다: 수량, 로트", "hapsyo"),
+        ("다 셌어요, 아까 그 상자는.", "haeyo"),
+        ("편히 주무세요.", "haeyo"),
+        ("어느 랙이요?", "haeyo"),
+    ],
+)
+def test_endings(text: str, level: str) -> None:
+    assert speech_level(text) == level
+
+
+def test_quotations_code_and_tables_do_not_speak_for_the_text() -> None:
+    assert sentence_levels('"다 셌어." 작업자가 그렇게 말했습니다.') == ["hapsyo"]
+    assert speech_level("```sql\n-- 재고를 조회한다.\n```\n결과를 저장합니다.") == "hapsyo"
+    assert speech_level("값을 봅니다.\n\n| 항목 | 설명 |\n|---|---|\n| 수량 | 입력한다 |") == "hapsyo"
+    assert speech_level("`-- 조회한다.` 줄을 지웁니다.") == "hapsyo"
+    assert speech_level("“다 셌습니다.”") == "hapsyo", "a text that is one quotation speaks for itself"
+
+
+def test_items_are_sentences_of_their_own() -> None:
+    text = "# 입고\n다음 순서를 따릅니다.\n1. 번호 확인\n2. 수량을 입력한다\n② 저장하기"
+    assert sentence_levels(text) == ["nominal", "hapsyo", "nominal", "haera", "nominal"]
+
+
+def test_the_last_decided_sentence_labels_a_text() -> None:
+    assert text_level("저장한다. 확인합니다.\n- 수량") == "hapsyo"
+    assert text_level("확인합니다. 저장한다.") == "haera"
+    assert text_level("입고 예정\n\n창고에서") == "nominal"
+    assert text_level("네.") == "neutral"
+
+
+@given(st.text(alphabet=" \n\r\t#|-`'\"“”()[]1.?!,요다까네습니해가", max_size=60))
+def test_sentences_lie_in_order_in_any_text(text: str) -> None:
+    text, end = unicodedata.normalize("NFC", text), 0
+    for sentence in prose(text):
+        assert end <= sentence.start < sentence.end <= len(text)
+        assert len(sentence.masked) == sentence.end - sentence.start
+        end = sentence.end
+    assert len(sentence_levels(text)) == len(prose(text))

@@ -195,6 +195,25 @@ def test_a_slot_whose_source_was_deleted_fails_and_the_rest_goes_on() -> None:
     assert {tuple(s.candidate.provenance.versions.items()) for s in samples(sink)} == {(("tokenizer", "t"),)}
 
 
+def test_what_was_made_of_a_document_that_was_deleted_meanwhile_is_not_kept() -> None:
+    class OfDocuments(Talker):
+        async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
+            result = await super().run(plan, workspace, pool)
+            return replace(
+                result,
+                candidates=tuple(
+                    replace(c, provenance=replace(c.provenance, document_id=f"doc_{plan.slot % 3}"))
+                    for c in result.candidates
+                ),
+            )
+
+    sink = MemorySink()
+    sink.gone.add("doc_1")
+    run(OfDocuments(random.Random(1)), sink)
+    assert {s.candidate.provenance.document_id for s in samples(sink)} == {"doc_0", "doc_2"}
+    assert {outcome.slot % 3 for outcome in sink.outcomes if outcome.failed == "source_deleted"} == {1}
+
+
 def test_a_stop_does_not_wait_for_replies_that_hang() -> None:
     """The budget is spent and other slots are still asking when somebody cancels."""
 

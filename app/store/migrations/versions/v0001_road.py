@@ -207,6 +207,8 @@ def upgrade() -> None:
         sa.Column("grounded", sa.Boolean(), nullable=False),
         sa.Column("malformed", sa.String(), nullable=True),
         sa.Column("raw", sa.String(), nullable=True),
+        sa.Column("flags", sa.JSON(), nullable=False),
+        sa.Column("group_id", sa.String(), nullable=True),
         sa.Column("source_deleted", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], ondelete="CASCADE"),

@@ -1,0 +1,143 @@
+"""``malmoi curate`` and ``malmoi import``: files in, files out, the service's own stages, no server.
+
+Progress on a terminal, none in a pipe. Rows that do not fit are counted and shown with their line; the exit code is 0
+with a count, 2 when nothing fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpora.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from app.services.file_curation import Counts, CurationFiles
+    from generators.curation.settings import CurationSettings
+
+__all__ = ["add_curate", "add_import", "run_curate", "run_import"]
+
+Commands = Any  # argparse's own type is private
+
+
+def _add_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="files or Hugging Face dataset folders")
+    command.add_argument("-o", "--output", type=Path, required=True, help="JSONL in the messages schema")
+    command.add_argument("--format", help="format of the inputs; found by looking when not given")
+    command.add_argument("--rejected", type=Path, help="JSONL of what was left out, with the reason of each row")
+    command.add_argument("--metadata", action="store_true", help="keep id, source and flags with each line")
+
+
+def add_import(commands: Commands) -> None:
+    """Declare ``malmoi import``."""
+    command = commands.add_parser("import", help="convert a dataset into the messages schema")
+    _add_files(command)
+
+
+def add_curate(commands: Commands) -> None:
+    """Declare ``malmoi curate``."""
+    command = commands.add_parser("curate", help="filter a dataset, drop its near-duplicates, say why")
+    _add_files(command)
+    add = command.add_argument
+    add("--report", type=Path, help="R.json, R.html, or a folder for both and the plots")
+    add("--near-duplicate-threshold", default="0.7", metavar="T", help="ROUGE-L F1 above which a row is a repeat")
+    add("--tokenizer", default="content_morphemes", help="content_morphemes, morpheme, whitespace, character, english")
+    add("--domain-nouns", type=Path, metavar="FILE", help="nouns of your domain, one a line, that must not be split")
+    add("--semantic-threshold", type=float, metavar="T", help="cosine above which a row is a repeat")
+    add("--no-semantic", action="store_true", help="compare wording only")
+    add("--keep", choices=("first", "best"), default="first", help="which of two repeats stays")
+    add("--user", choices=("any", "polite", "plain"), default="any", help="speech level of questions")
+    add("--assistant", choices=("any", "polite", "plain"), default="any", help="speech level of answers")
+    add("--personal-data", choices=("flag", "mask", "reject"), default="flag", help="what to do with it")
+    add("--against", nargs="+", type=Path, default=[], metavar="FILE", help="documents and tests never to give away")
+    add("--test", type=Path, help="JSONL for the test; groups stay whole, near-duplicates on one side")
+    add("--test-fraction", default="0.1", metavar="F", help="share of the test")
+
+
+def _files(arguments: argparse.Namespace) -> CurationFiles:
+    from app.services.file_curation import CurationFiles
+
+    missing = next((path for path in arguments.inputs if not path.exists()), None)
+    if missing is not None:
+        raise InvalidInputError(f"There is no file {missing}.", param="inputs", code="file_not_found")
+    return CurationFiles(
+        inputs=tuple(arguments.inputs),
+        output=arguments.output,
+        rejected=arguments.rejected,
+        report=getattr(arguments, "report", None),
+        test=getattr(arguments, "test", None),
+        test_fraction=getattr(arguments, "test_fraction", "0"),
+        format=arguments.format,
+        metadata=arguments.metadata,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> CurationSettings:
+    from corpora.korean.personal_data import PersonalDataAction
+    from corpora.korean.rouge import TOKENIZERS
+    from generators.curation.settings import decimal_share, import_settings
+
+    if arguments.tokenizer not in TOKENIZERS:
+        raise InvalidInputError(
+            f"There is no tokenizer '{arguments.tokenizer}'; there are {', '.join(TOKENIZERS)}.", param="tokenizer"
+        )
+    nouns: tuple[str, ...] = ()
+    if arguments.domain_nouns is not None:
+        lines = arguments.domain_nouns.read_text(encoding="utf-8-sig").splitlines()
+        nouns = tuple(line.strip() for line in lines if line.strip())
+    return import_settings(
+        near_duplicate_threshold=decimal_share(arguments.near_duplicate_threshold, "near_duplicate_threshold"),
+        tokenizer=arguments.tokenizer,
+        domain_nouns=nouns,
+        semantic_threshold=arguments.semantic_threshold,
+        speech_level={"user": arguments.user, "assistant": arguments.assistant},
+        personal_data=PersonalDataAction(arguments.personal_data),
+        keep=arguments.keep,
+    )
+
+
+def run_curate(arguments: argparse.Namespace) -> None:
+    """Run ``malmoi curate``."""
+    from app.services.file_curation import curate_files, protect
+
+    files, settings = _files(arguments), _settings(arguments)
+    contamination = protect(arguments.against) if arguments.against else None
+    counts = curate_files(
+        files, settings, semantic=not arguments.no_semantic, contamination=contamination, progress=_progress()
+    )
+    _say(counts)
+    if files.test is not None:
+        print(f"학습용 {counts.accepted - counts.test:,}행: {files.output}   검증용 {counts.test:,}행: {files.test}")
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """Run ``malmoi import``."""
+    from app.services.file_curation import import_files
+
+    _say(import_files(_files(arguments), _progress()))
+
+
+def _progress() -> Callable[[int], None]:
+    """A counter on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        return lambda _rows: None
+
+    def show(rows: int) -> None:
+        print(f"\r{rows:,}행", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _say(counts: Counts) -> None:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(f"{counts.rows:,}행 = 채택 {counts.accepted:,} + 거절 {counts.rejected.total():,}")
+    for reason, count in counts.rejected.most_common():
+        print(f"  거절 {count:>8,}  {reason}")
+    for fault in counts.shown:
+        print(f"malmoi: {fault}", file=sys.stderr)
+    if counts.unreadable > len(counts.shown):
+        print(f"malmoi: … {counts.unreadable - len(counts.shown):,} more rows cannot be read", file=sys.stderr)

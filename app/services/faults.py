@@ -1,0 +1,81 @@
+"""What pydantic found wrong, as an error that names the field as the client wrote it and says what to do.
+
+Pydantic's locations hold more than fields (branches of unions, positions in broken JSON) and its messages speak of
+Python ("items" of a text). Here both become the client's. Every room that validates a body by hand uses this too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from corpora.errors import InvalidInputError
+
+__all__ = ["broken_json", "invalid_body", "invalid_fields"]
+
+_SHAPES = frozenset({"model_attributes_type", "model_type", "dict_type"})
+_LENGTHS = {"too_long": ("at most", "max_length"), "too_short": ("at least", "min_length")}
+
+
+def broken_json(what: str, position: int | None = None) -> InvalidInputError:
+    """A body that is no JSON; ``position`` counts characters from 0."""
+    where = "" if position is None else f" at character {position}"
+    return InvalidInputError(f"The body is not valid JSON ({what}{where}).", code="invalid_json")
+
+
+def invalid_body(exc: ValidationError, body: Any = None, where: Sequence[str] = ()) -> InvalidInputError:
+    """The first fault of a body that was validated by hand.
+
+    Args:
+        exc: What pydantic raised.
+        body: The parsed body, so that branches of unions can be told from fields; None when it was JSON text.
+        where: Names of the fields around it.
+    """
+    first = exc.errors()[0]
+    if first["type"] == "json_invalid":
+        fault = broken_json(str(first.get("ctx", {}).get("error", first["msg"])))
+        fault.param = ".".join(where) or None
+        return fault
+    return invalid_fields(list(exc.errors()), body, where)
+
+
+def invalid_fields(
+    errors: Sequence[Mapping[str, Any]], body: Any = None, where: Sequence[str] = ()
+) -> InvalidInputError:
+    """The first of ``errors`` with the field's own name; branches of one union are told together."""
+    first = errors[0]
+    field = _field(first, body)
+    messages = list(dict.fromkeys(_message(error) for error in errors if _field(error, body) == field))
+    param = ".".join([*where, *field]) or None
+    prefix = f"'{param}': " if param else ""
+    if not param and first["type"] in _SHAPES:
+        return InvalidInputError("The body must be a JSON object.")
+    if not param and first["type"] == "missing":
+        return InvalidInputError("The body is missing; send a JSON object.")
+    return InvalidInputError(prefix + ", or: ".join(messages), param=param)
+
+
+def _field(error: Mapping[str, Any], body: Any) -> tuple[str, ...]:
+    """The location without the names of union branches: those are keys of nothing that the client sent."""
+    parts = list(error["loc"])
+    found: list[str] = []
+    current, known = body, isinstance(body, dict | list)
+    for position, part in enumerate(parts):
+        absent = error["type"] == "missing" and position == len(parts) - 1
+        if known and not absent:
+            fits = isinstance(current, list) if isinstance(part, int) else isinstance(current, dict) and part in current
+            if not fits:
+                continue
+            current = current[part]
+        found.append(str(part))
+    return tuple(found)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    context = error.get("ctx", {})
+    if error["type"] in _LENGTHS and isinstance(error.get("input"), str):
+        words, bound = _LENGTHS[error["type"]]
+        return f"should have {words} {context[bound]} characters, not {context['actual_length']}"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,57 @@
+"""What is compared and what is filtered of a conversation, of one turn or of many.
+
+A free task is its instruction (the input below a blank line is material). A grounded question goes with its answer, and
+so does a conversation of several turns: two that open alike may go on differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from corpora.records import Candidate
+from generators.curation.settings import Limits
+
+__all__ = ["answer_text", "asked_text", "compared_answer", "is_conversation", "turns"]
+
+
+def is_conversation(candidate: Candidate) -> bool:
+    """Whether the user speaks more than once."""
+    return sum(message.role == "user" for message in candidate.messages) > 1
+
+
+def asked_text(candidate: Candidate) -> str:
+    """What is compared of the user's side: the question, the instruction without its input, or all user turns."""
+    if is_conversation(candidate):
+        return "\n".join(message.content for message in candidate.messages if message.role == "user")
+    return candidate.question if candidate.grounded else candidate.question.split("\n\n", 1)[0]
+
+
+def answer_text(candidate: Candidate) -> str:
+    """The assistant's side: the answer, or all of its turns."""
+    if is_conversation(candidate):
+        return "\n".join(message.content for message in candidate.messages if message.role == "assistant")
+    return candidate.answer
+
+
+def compared_answer(candidate: Candidate) -> str | None:
+    """The assistant's side where near-duplicates must share it too; None where they go by the instruction alone."""
+    return answer_text(candidate) if candidate.grounded or is_conversation(candidate) else None
+
+
+def turns(candidate: Candidate, limits: Limits) -> Iterator[tuple[Candidate, Limits]]:
+    """The question-answer pairs of a conversation, each as a candidate of its own with the limits that fit it.
+
+    In the middle of a conversation people say "네." and "왜요?": only the first turn must be a question by length.
+    """
+    if not is_conversation(candidate):
+        yield candidate, limits
+        return
+    later = replace(limits, min_question_chars=1, min_task_chars=1, min_answer_chars=1)
+    user, number = None, 0
+    for message in candidate.messages:
+        if message.role == "user":
+            user = message
+        elif message.role == "assistant" and user is not None:
+            yield replace(candidate, messages=(user, message)), later if number else limits
+            user, number = None, number + 1

@@ -1,0 +1,170 @@
+"""Imports and curation jobs: the command line's own decisions, resumable, previewed, undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import curating, datasets, importing
+from app.services.context import Services
+from app.services.curating import CurationJobRequest
+from app.services.curation_request import BulkCurationRequest, curation_settings
+from app.services.file_curation import CurationFiles, curate_files
+from app.store.generation import SqlSampleSink
+from app.store.queries import count, listed
+from app.store.tables import SampleRow, SlotRow
+from corpora.errors import InvalidInputError
+from generators.ports import SlotOutcome
+from tests.integration.services.conftest import RunNext, context_of
+
+TOPICS = ("입고 검수", "출고 확정", "반품 접수", "재고 실사", "로트 추적", "도크 배정", "파손 처리", "웨이브 편성")
+ENDINGS = ("누가 맡나요?", "누가 맡습니까?", "언제 하나요?", "언제 합니까?", "어느 화면에서 하나요?")
+
+
+def row(question: str, answer: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+
+ROWS: list[Any] = [
+    row(f"{topic} 업무는 {ending}", f"{topic} 업무는 담당자가 정해진 화면에서 처리합니다. {number}번 항목을 보십시오.")
+    for number, (ending, topic) in enumerate((e, t) for e in ENDINGS for t in TOPICS)
+]
+ROWS.insert(7, row("??", "!!"))
+ROWS.insert(11, '{"messages": [')
+DATA = "\n".join(r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in ROWS).encode()
+
+
+def start(services: Services, data: bytes = DATA, name: str = "모음.jsonl", **curation: Any) -> dict[str, Any]:
+    wanted = BulkCurationRequest(**curation)
+    return importing.create_import(services, (name, [data]), name=None, format=None, curation=wanted)
+
+
+def samples(services: Services, dataset_id: str, **wanted: Any) -> list[dict[str, Any]]:
+    return datasets.list_samples(services, dataset_id, datasets.SampleFilter(**wanted), None, 1000, "asc")[0]
+
+
+def decisions(services: Services, dataset_id: str) -> list[tuple[str, str]]:
+    return [(s["status"], s["verdict"]["reason"]) for s in samples(services, dataset_id)]
+
+
+@pytest.mark.parametrize("keep", ["first", "best"])
+def test_the_job_and_the_command_line_agree(services: Services, run_next: RunNext, tmp_path: Path, keep: str) -> None:
+    body = start(services, keep=keep)
+    assert body["import_job"]["status"] == "queued"
+    run_next("import")
+    source = tmp_path / "모음.jsonl"
+    source.write_bytes(DATA)
+    files = CurationFiles(inputs=(source,), output=tmp_path / "out.jsonl", rejected=tmp_path / "rejected.jsonl")
+    counts = curate_files(files, curation_settings(BulkCurationRequest(keep=keep)))  # type: ignore[arg-type]
+    accepted = [{"messages": s["messages"]} for s in samples(services, body["id"], status="accepted")]
+    assert accepted == [json.loads(line) for line in files.output.read_text(encoding="utf-8").splitlines()]
+    found = datasets.get_dataset(services, body["id"])
+    assert found["import_job"]["progress"] == {
+        "rows": len(ROWS),
+        "accepted": counts.accepted,
+        "rejected": counts.rejected.total(),
+    }
+    assert found["import_job"]["rejections"] == dict(counts.rejected)
+    assert {"near_duplicate", "question_wordless", "malformed_reply"} <= set(counts.rejected)
+    (unread,) = samples(services, body["id"], reason="malformed_reply")
+    assert "line 12" in unread["malformed"]
+    report = datasets.report(services, body["id"])
+    assert report["candidates"] == len(ROWS) == report["accepted"] + report["rejected"]
+
+
+def test_an_import_that_was_killed_goes_on(
+    services: Services, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "ROWS_PER_SLOT", 6)
+    whole = start(services)
+    run_next("import")
+    torn = start(services)
+    commit = SqlSampleSink.commit
+
+    def dies(self: SqlSampleSink, outcome: SlotOutcome) -> None:
+        if outcome.slot == 3:
+            raise KeyboardInterrupt
+        commit(self, outcome)
+
+    job = services.jobs.claim("test", ["import"])
+    assert job is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlSampleSink, "commit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            importing.run_import(
+                services, context_of(services, job.id, job.attempt), importing.ImportParams.model_validate(job.params)
+            )
+    with services.store.read() as session:
+        assert count(session, SampleRow, SampleRow.job_id == job.id) == 18
+    services.jobs.release(job.id, job.attempt, crashed=True)
+    run_next("import")
+    assert decisions(services, torn["id"]) == decisions(services, whole["id"])
+    with services.store.read() as session:
+        slots = listed(session, SlotRow, SlotRow.job_id == job.id, order_by=SlotRow.slot)
+    assert [slot.slot for slot in slots] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "code"),
+    [(b"", "a.jsonl", "empty_file"), (b"plain words\n", "a.txt", "unknown_format"), (b"\x00" * 99, "a.csv", None)],
+)
+def test_what_no_format_fits_is_refused_at_once(services: Services, data: bytes, name: str, code: str | None) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        start(services, data, name)
+    assert code is None or caught.value.code == code
+    assert datasets.list_datasets(services, None, 10, "asc")[0] == []
+
+
+@pytest.fixture
+def imported(services: Services, run_next: RunNext) -> str:
+    body = start(services)
+    run_next("import")
+    return str(body["id"])
+
+
+def curate(services: Services, run_next: Callable[..., Any], dataset_id: str, **fields: Any) -> dict[str, Any]:
+    job = curating.create_curation(services, dataset_id, CurationJobRequest(**fields))
+    run_next("curate")
+    return curating.get_curation(services, dataset_id, job["id"])
+
+
+def test_a_preview_counts_and_changes_nothing(services: Services, run_next: RunNext, imported: str) -> None:
+    before, version = decisions(services, imported), datasets.get_dataset(services, imported)["version"]
+    looser = {"near_duplicate_threshold": 0.95, "semantic": False}
+    told = curate(services, run_next, imported, curation=looser, preview=True)["result"]
+    assert decisions(services, imported) == before
+    assert datasets.get_dataset(services, imported)["version"] == version
+    done = curate(services, run_next, imported, curation=looser)["result"]
+    assert {key: told[key] for key in done} == done
+    assert told["accepted"] == told["thresholds"]["0.95"]
+    assert told["newly_accepted"] > 0
+    assert told["rows"] == len(ROWS) == told["accepted"] + told["rejected"]
+    after = datasets.get_dataset(services, imported)
+    assert after["sample_count"] == told["accepted"]
+    assert after["version"] > version
+
+
+def test_going_back_restores_every_decision(services: Services, run_next: RunNext, imported: str) -> None:
+    before = decisions(services, imported)
+    curate(services, run_next, imported, curation={"near_duplicate_threshold": 0.95, "semantic": False})
+    assert decisions(services, imported) != before
+    curate(services, run_next, imported)
+    assert decisions(services, imported) == before
+    # The same settings again change nothing, not even the version.
+    version = datasets.get_dataset(services, imported)["version"]
+    same = curate(services, run_next, imported)["result"]
+    assert (same["newly_accepted"], same["newly_rejected"]) == (0, 0)
+    assert datasets.get_dataset(services, imported)["version"] == version
+
+
+def test_held_against_a_test_dataset(services: Services, run_next: RunNext, imported: str) -> None:
+    test = start(services, json.dumps(ROWS[0], ensure_ascii=False).encode(), "시험.jsonl")
+    run_next("import")
+    result = curate(services, run_next, imported, against=[test["id"]])["result"]
+    assert result["rejections"]["contaminated_question"] >= 1
+    (first, *_) = samples(services, imported, reason="contaminated_question")
+    assert first["verdict"]["evidence"]["of"] == samples(services, test["id"])[0]["id"]
