@@ -142,7 +142,7 @@ class _Run:
 
     def _judge(self, planned: SlotPlan, position: int, candidate: Candidate) -> Sample:
         candidate = self.curator.clean(candidate)
-        verdict = self.curator.judge(candidate)
+        verdict = self.curator.judge(candidate, test=planned.heldout)
         provenance = replace(candidate.provenance, versions=dict(self.config.versions))
         candidate = replace(candidate, provenance=provenance)
         sample = Sample(

@@ -20,6 +20,7 @@ from app.services.curation_jobs import CURATE, curation_body
 from app.services.curation_request import BulkCurationRequest, curation_settings
 from app.services.datasets import require_dataset
 from app.services.indexing import corpus_embedder
+from app.services.labels import Identifier
 from app.store.jobs import hold
 from app.store.paging import page
 from app.store.queries import Session, change, find, listed
@@ -46,7 +47,7 @@ class CurationJobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     curation: BulkCurationRequest = BulkCurationRequest()
-    against: list[str] = Field([], max_length=20, description="Datasets whose rows must not be given away.")
+    against: list[Identifier] = Field([], max_length=20, description="Datasets whose rows must not be given away.")
     preview: bool = Field(False, description="Only count what would change.")
 
 

@@ -24,6 +24,7 @@ from corpora.errors import MalmoiError
 from corpora.records import Chunk, Sample
 from generators.base import Generator, SlotPlan, Workspace
 from generators.curation.curator import Curator
+from generators.curation.decontamination import Contamination
 from generators.llm.client import EndpointSettings, OpenAIModelClient
 from generators.llm.errors import EndpointDownError, KeyRefusedError, QuotaExhaustedError
 from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
@@ -124,7 +125,7 @@ async def _generate(services: Services, context: JobContext, params: GenerationP
         plan = _plan(services, context, params, weights, (train, heldout))
         context.progress({"window": WINDOW})
         embedder = inputs.embedder or HashedEmbedder.fit([s.instruction for s in seeds])
-        curator = Curator(curation_settings(params.curation), embedder)
+        curator = Curator(curation_settings(params.curation), embedder, _protected(inputs.heldout))
         for task in seeds:
             curator.remember_seed(task)
         for sample in inputs.earlier:
@@ -147,6 +148,16 @@ async def _generate(services: Services, context: JobContext, params: GenerationP
         if model is not None:
             await model.aclose()
     return _outcome(services, context, params, result)
+
+
+def _protected(heldout: Sequence[Chunk]) -> Contamination | None:
+    """The held-out passages: a sample made of a training document must not give them away, as stock pages would."""
+    if not heldout:
+        return None
+    found = Contamination()
+    for chunk in heldout:
+        found.protect_text(chunk.id, chunk.text)
+    return found
 
 
 def _plan(

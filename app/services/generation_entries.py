@@ -85,7 +85,8 @@ def _check_entry(entry: dict[str, Any], spec: GeneratorSpec, where: str) -> dict
     except ValidationError as exc:
         raise invalid_body(exc, entry, where.split(".")) from exc
     if checked.seed_tasks not in _SEEDS:
-        raise InvalidInputError(f"seed_tasks is one of {', '.join(_SEEDS)}.", param=f"{where}.seed_tasks")
+        param = f"{where}.seed_tasks"
+        raise InvalidInputError(f"'{param}': seed tasks are one of {', '.join(_SEEDS)}.", param=param)
     return {"type": spec.name, "weight": checked.weight, "seed_tasks": checked.seed_tasks, **own}
 
 

@@ -203,7 +203,7 @@ class SampleRow(Base):
     __tablename__ = "samples"
     __table_args__ = (
         UniqueConstraint("job_id", "slot", "position"),
-        Index("ix_samples_list", "dataset_id", "status"),
+        Index("ix_samples_list", "dataset_id", "status", "seq"),
         AUTO,
     )
     seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)

@@ -52,12 +52,18 @@ def sources(path: Path) -> list[Source]:
         return [Source(path=path, name=path.name)]
     if not path.is_dir():
         raise NotFoundError(f"There is no file or folder '{path.name}'.")
-    found = sorted(_inside(path, path), key=lambda source: source.name)
+    found = _one_copy(sorted(_inside(path, path), key=lambda source: source.name))
     if not found:
         raise InvalidInputError(
             f"The folder '{path.name}' holds no data file ({', '.join(sorted(_SUFFIXES))}).", code="empty_folder"
         )
     return found
+
+
+def _one_copy(found: list[Source]) -> list[Source]:
+    """Without the text files of folders that hold Parquet too: published datasets carry their rows in both forms."""
+    tables = {source.path.parent for source in found if source.path.suffix.lower() == ".parquet"}
+    return [s for s in found if s.path.parent not in tables or s.path.suffix.lower() == ".parquet"]
 
 
 def _inside(folder: Path, root: Path) -> Iterator[Source]:

@@ -61,17 +61,23 @@ class Curator:
         messages = tuple(Message(role=m.role, content=_masked(m.content)) for m in candidate.messages)
         return candidate if messages == candidate.messages else replace(candidate, messages=messages)
 
-    def judge(self, candidate: Candidate) -> Verdict:
-        """Why ``candidate`` is kept or dropped; kept ones must be handed to ``remember``."""
-        return self.gate(candidate) or self._duplicate(candidate) or ACCEPTED
+    def judge(self, candidate: Candidate, *, test: bool = False) -> Verdict:
+        """Why ``candidate`` is kept or dropped; kept ones must be handed to ``remember``.
 
-    def gate(self, candidate: Candidate) -> Verdict | None:
+        Args:
+            candidate: What is judged.
+            test: Whether it belongs to the test itself, which cannot give itself away.
+        """
+        return self.gate(candidate, test=test) or self._duplicate(candidate) or ACCEPTED
+
+    def gate(self, candidate: Candidate, *, test: bool = False) -> Verdict | None:
         """What is wrong with ``candidate`` whatever else was accepted, or None."""
         if candidate.malformed is not None:
             return Verdict(stage="parse", reason="malformed_reply", evidence={"why": candidate.malformed})
         if candidate.rejection is not None:
             return candidate.rejection
-        return self.filtered(candidate) or self.spoken(candidate) or self.private(candidate) or self.leaked(candidate)
+        verdict = self.filtered(candidate) or self.spoken(candidate) or self.private(candidate)
+        return verdict if verdict is not None or test else self.leaked(candidate)
 
     def filtered(self, candidate: Candidate) -> Verdict | None:
         """The first filter that refuses a turn of ``candidate``."""

@@ -81,6 +81,10 @@ def test_cancelled_in_mid_training(start_service: Any, models_dir: Path) -> None
         model="tiny", training_file=file.id, extra_body={"recipe": "demo", "max_steps": 5000}
     )
     wait_until(lambda: any(e.type == "metrics" for e in service.client.fine_tuning.jobs.list_events(job.id).data), 120)
+    trainers = [p for p in workers(service.data_dir) if "\0training\0" in Path(f"/proc/{p}/cmdline").read_text()]
+    environments = [Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in trainers]
+    assert len(trainers) == 1
+    assert b"OMP_WAIT_POLICY=PASSIVE" in environments[0]
     service.client.fine_tuning.jobs.cancel(job.id)
     ended = service.wait(f"/fine_tuning/jobs/{job.id}", timeout=30)
     assert ended["status"] == "cancelled"

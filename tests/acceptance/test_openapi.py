@@ -136,7 +136,12 @@ def test_answers_about_generation_and_datasets(service: Any) -> None:
         ended = answers(datasets.CurationJob, ok("GET", f"{path}/{curation['id']}"))
         assert ended["status"] == "succeeded", ended
     answers(common.ListOf[datasets.CurationJob], ok("GET", f"/datasets/{dataset['id']}/curation/jobs"))
-    row = {"messages": [{"role": "user", "content": "출고란?"}, {"role": "assistant", "content": "물건을 내보내는 일입니다."}]}
+    row = {
+        "messages": [
+            {"role": "user", "content": "출고란?"},
+            {"role": "assistant", "content": "물건을 내보내는 일입니다."},
+        ]
+    }
     lines = json.dumps(row, ensure_ascii=False).encode() + b"\n{broken\n"
     imported = answers(datasets.Dataset, ok("POST", "/datasets", files={"file": ("가져온 자료.jsonl", lines)}))
     wait_until(lambda: ok("GET", f"/datasets/{imported['id']}")["import_job"]["status"] == "succeeded", 120)

@@ -44,6 +44,8 @@ HOMES = {
     "fastapi": ("app/api/", "app/main.py"),
     "starlette": ("app/api/", "app/main.py"),
     "uvicorn": ("app/main.py",),
+    "matplotlib": ("generators/curation/report/",),
+    "pyarrow": ("corpora/", "app/services/"),
     "pickle": (),
     "joblib": (),
 }

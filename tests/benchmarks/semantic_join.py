@@ -4,8 +4,8 @@ Run by hand::
 
     python -m tests.benchmarks.semantic_join --sizes 200000 1000000
 
-Vectors of 384 dimensions in clumps, as texts of one domain are, with a share of planted near-duplicates. Above the exact
-limit recall is taken twice: as the index measures it on itself, and here, on a sample against every row.
+Vectors of 384 dimensions in clumps, as texts of one domain are, with a share of planted near-duplicates. Above the
+exact limit recall is taken twice: as the index measures it on itself, and here, on a sample against every row.
 """
 
 from __future__ import annotations

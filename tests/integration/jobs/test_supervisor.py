@@ -137,6 +137,47 @@ def test_a_supervisor_that_stops_leaves_its_jobs_to_the_next(
     assert (row.status, row.crashes) == ("queued", 0)
 
 
+def test_a_training_takes_nobodys_place(store: Store, config: dict[str, Any], jobs: JobStore, tmp_path: Path) -> None:
+    """One worker: while a job holds the gpu, others run, one after another; a second one for the gpu waits."""
+    folders = {name: tmp_path / name for name in ("training", "other training", "long", "short")}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def submit(kind: str, name: str, *resources: str) -> str:
+        return jobs.submit(kind, {"folder": str(folders[name])}, resources).id
+
+    training = submit("wait", "training", "gpu")
+    second = submit("wait", "other training", "gpu")
+    short = submit("echo", "short", "index:창고")
+    long = submit("wait", "long")
+    last = submit("echo", "short")
+    supervisor = Supervisor(store, config, KINDS, workers=1)
+    supervisor.start()
+    try:
+        attempt_pids(folders["training"], 1)
+        assert ended(jobs, short).status == "succeeded"
+        attempt_pids(folders["long"], 1)
+        # The worker is taken by the long job now: what is not apart still counts.
+        time.sleep(1)
+        assert [jobs.get(i).status for i in (training, second, long, last)] == [
+            "running",
+            "queued",
+            "running",
+            "queued",
+        ]
+        jobs.request_stop(long, "cancel")
+        assert ended(jobs, last).status == "succeeded"
+        assert jobs.get(training).status == "running"
+        jobs.request_stop(training, "cancel")
+        attempt_pids(folders["other training"], 1)
+        assert ended(jobs, training).status == "cancelled"
+        # The place beside the workers is free again, and only once.
+        assert ended(jobs, submit("echo", "short")).status == "succeeded"
+    finally:
+        supervisor.stop()
+    assert jobs.get(second).status == "queued"
+
+
 def test_a_killed_service_leaves_no_process(config: dict[str, Any], jobs: JobStore, tmp_path: Path) -> None:
     """SIGKILL of the process that holds the supervisor: nothing is adopted."""
     script = f"""

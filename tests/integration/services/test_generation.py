@@ -214,3 +214,23 @@ def test_a_generator_is_named_once(services: Services, corpus: MakeCorpus) -> No
     corpus_id, _ = corpus(page("반품"))
     with pytest.raises(InvalidInputError, match="twice"):
         create(services, corpus_id, generators=[{"type": "extractive_qa"}, {"type": "extractive_qa", "weight": 2}])
+
+
+def test_training_samples_never_give_a_held_out_page_away(
+    services: Services, corpus: MakeCorpus, run_next: RunNext
+) -> None:
+    """Two documents that share a stock section: whichever is held out, the other must not teach it."""
+    stock = (
+        "\n## 안전 수칙 확인\n\n안전 수칙을 확인하려면 작업 전에 안전화와 안전모를 착용하고 통로의 적재물을 "
+        "치운 다음 비상 정지 단추가 눌려 있지 않은지 살피고 이상이 있으면 반장에게 바로 알려 주십시오.\n"
+    )
+    corpus_id, _ = corpus(page("반품") + stock, page("보충") + stock)
+    job = create(services, corpus_id, heldout_fraction=0.5)
+    run_next("generate")
+    rows = datasets.list_samples(services, job["dataset_id"], datasets.SampleFilter(), None, 1000, "asc")[0]
+    about = [row for row in rows if row["messages"] and "비상 정지" in row["messages"][1]["content"]]
+    assert {(row["split"], row["verdict"]["stage"]) for row in about if row["split"] == "train"} == {
+        ("train", "contamination")
+    }
+    assert any(row["split"] == "test" for row in about)
+    add_up(services, generation.get_job(services, job["id"]))

@@ -59,7 +59,7 @@ def test_the_job_and_the_command_line_agree(services: Services, run_next: RunNex
     source = tmp_path / "모음.jsonl"
     source.write_bytes(DATA)
     files = CurationFiles(inputs=(source,), output=tmp_path / "out.jsonl", rejected=tmp_path / "rejected.jsonl")
-    counts = curate_files(files, curation_settings(BulkCurationRequest(keep=keep)))  # type: ignore[arg-type]
+    counts = curate_files(files, curation_settings(BulkCurationRequest(keep=keep)))
     accepted = [{"messages": s["messages"]} for s in samples(services, body["id"], status="accepted")]
     assert accepted == [json.loads(line) for line in files.output.read_text(encoding="utf-8").splitlines()]
     found = datasets.get_dataset(services, body["id"])

@@ -55,8 +55,9 @@ def test_found(protected: Contamination, question: str, answer: str, reason: str
         # One stock phrase in a long answer of its own is no contamination.
         (
             "점검 항목을 알려 주세요.",
-            "입구 양쪽에 소화기가 있는지 보고, 통로에 팔레트가 쌓이지 않았는지, 비상등이 켜지는지, 지게차 열쇠가 빠져 있는지, "
-            "도크 문이 닫혔는지, 온도 기록지에 빠진 시각이 없는지, 폐기물 보관함이 잠겼는지 차례로 확인합니다.",
+            "입구 양쪽에 소화기가 있는지 보고, 통로에 팔레트가 쌓이지 않았는지, 비상등이 켜지는지, "
+            "지게차 열쇠가 빠져 있는지, 도크 문이 닫혔는지, 온도 기록지에 빠진 시각이 없는지, "
+            "폐기물 보관함이 잠겼는지 차례로 확인합니다.",
         ),
         ("", ""),
     ],

@@ -218,7 +218,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_samples_document_id"), "samples", ["document_id"], unique=False)
-    op.create_index("ix_samples_list", "samples", ["dataset_id", "status"], unique=False)
+    op.create_index("ix_samples_list", "samples", ["dataset_id", "status", "seq"], unique=False)
     op.create_table(
         "slots",
         sa.Column("job_id", sa.String(), nullable=False),
