@@ -14,8 +14,8 @@ from corpora.errors import MalmoiError
 __all__ = ["DemoError", "Patience"]
 
 POLL_S = 0.5
-#: Seconds without news. The longest silence of a healthy step is the import of torch and the loading of the base, 10 s
-#: alone on two cores and about 100 s beside eight busy processes.
+#: Seconds without news. The longest silence of a healthy run was 7 s, twenty steps of pre-training beside three busy
+#: processes on two cores; this is forty times as long.
 STALL_S = 300.0
 #: The last resort, against a step that moves and gets nowhere.
 LIMIT_S = 3600.0

@@ -17,6 +17,7 @@ from openai.types.fine_tuning import FineTuningJob
 from app.demo.patience import DemoError, Patience
 from app.demo.process import service
 from corpora.bundled import manual_pages
+from corpora.errors import InvalidInputError
 
 __all__ = ["DemoError", "run_demo"]
 
@@ -36,11 +37,15 @@ def run_demo(output: Path) -> None:
     """Walk the road: upload, generate, curate, export, fine-tune, ask.
 
     Raises:
-        DemoError: a step did not end as it should; the message names the log and the folder of what there is.
+        InvalidInputError: nothing can be written to ``output``.
+        DemoError: a step did not end as it should; the hint names the log, the folder of what there is and what to do.
     """
     started = time.monotonic()
     run = (output / time.strftime("%Y%m%d-%H%M%S")).resolve()
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidInputError(f"The folder {run} cannot be made: {exc.strerror}.", param="output") from exc
     log = run / "service.log"
     try:
         job, files = _walk(run, log)

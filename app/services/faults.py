@@ -19,10 +19,11 @@ _SHAPES = frozenset({"model_attributes_type", "model_type", "dict_type"})
 _LENGTHS = {"too_long": ("at most", "max_length"), "too_short": ("at least", "min_length")}
 
 
-def broken_json(what: str, position: int | None = None) -> InvalidInputError:
-    """A body that is no JSON; ``position`` counts characters from 0."""
-    where = "" if position is None else f" at character {position}"
-    return InvalidInputError(f"The body is not valid JSON ({what}{where}).", code="invalid_json")
+def broken_json(what: str, position: int | None = None, param: str | None = None) -> InvalidInputError:
+    """A body, or a field of a form, that is no JSON; ``position`` counts characters from 0."""
+    at = "" if position is None else f" at character {position}"
+    subject = f"'{param}'" if param else "The body"
+    return InvalidInputError(f"{subject} is not valid JSON ({what}{at}).", param=param, code="invalid_json")
 
 
 def invalid_body(exc: ValidationError, body: Any = None, where: Sequence[str] = ()) -> InvalidInputError:
@@ -35,9 +36,7 @@ def invalid_body(exc: ValidationError, body: Any = None, where: Sequence[str] = 
     """
     first = exc.errors()[0]
     if first["type"] == "json_invalid":
-        fault = broken_json(str(first.get("ctx", {}).get("error", first["msg"])))
-        fault.param = ".".join(where) or None
-        return fault
+        return broken_json(str(first.get("ctx", {}).get("error", first["msg"])), param=".".join(where) or None)
     return invalid_fields(list(exc.errors()), body, where)
 
 

@@ -270,25 +270,21 @@ def search_corpus(services: Services, corpus_id: str, query: str, k: int) -> lis
             )
         index = _current_index(services, session, corpus)
         vector = embedder.embed([query])[0]
-        hits = _near(index.search(vector, k))
+        # The cosine of two texts that share nothing is 0.
+        hits = [hit for hit in index.search(vector, k) if hit[1] > 0]
         rows = _stored(session, hits)
         if len(rows) < min(k, len(hits)):
             # Something was deleted since this file was written: look through all of it.
-            hits = _near(index.search(vector, len(index)))
+            hits = [hit for hit in index.search(vector, len(index)) if hit[1] > 0]
             rows = _stored(session, hits)
         found = [(rows[seq], score) for seq, score in hits if seq in rows][:k]
-        wanted = DocumentRow.id.in_({row.document_id for row, _ in found})
-        made = {row.id: row.created_at for row in listed(session, DocumentRow, wanted)}
+        documents = listed(session, DocumentRow, DocumentRow.id.in_({row.document_id for row, _ in found}))
+        made = {row.id: row.created_at for row in documents}
         return [
             {"chunk": chunk_body(row, made[row.document_id]), "score": score, "document_id": row.document_id}
             for row, score in found
             if row.document_id in made
         ]
-
-
-def _near(hits: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Hits that have anything in common with the query: the cosine of two texts that share nothing is 0."""
-    return [(seq, score) for seq, score in hits if score > 0]
 
 
 def _stored(session: Session, hits: list[tuple[int, float]]) -> dict[int, ChunkRow]:

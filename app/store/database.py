@@ -108,8 +108,13 @@ def open_store(database_url: str | None, data_dir: Path) -> Store:
         engine.dispose()
         if isinstance(exc, MalmoiError):
             raise
-        raise MalmoiError(f"The database cannot be opened: {exc}", code="database_unavailable") from exc
+        raise MalmoiError(f"The database cannot be opened: {_first_line(exc)}", code="database_unavailable") from exc
     return Store(engine, data_dir)
+
+
+def _first_line(exc: Exception) -> str:
+    """What the driver says, without SQLAlchemy's pointer to its documentation."""
+    return next(iter(str(getattr(exc, "orig", None) or exc).strip().splitlines()), type(exc).__name__)
 
 
 def _prepare(data_dir: Path) -> None:

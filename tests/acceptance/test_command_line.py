@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from app.demo.road import DemoError, run_demo
 
 MALMOI = (sys.executable, "-m", "app.cli")
 
@@ -136,3 +139,37 @@ def test_a_stopped_demonstration_leaves_no_process_and_no_trace_elsewhere(
     until(lambda: not processes_naming(tmp_path), 60)
     assert not (tmp_path / "theirs.db").exists()
     assert len(list((tmp_path / "out").glob("*/data/malmoi.db"))) == 1
+
+
+def test_a_demonstration_that_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("여기에는 파일이 있습니다.", encoding="utf-8")
+    ended = malmoi("demo", "--output", "out", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_demonstration_that_fails_says_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho '창고 문이 잠겼습니다.' >&2\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    with pytest.raises(DemoError, match="did not start; it said: 창고 문이 잠겼습니다") as caught:
+        run_demo(tmp_path / "out")
+    (run,) = (tmp_path / "out").iterdir()
+    assert str(run / "service.log") in caught.value.hint
+    assert "Run the demonstration again" in caught.value.hint
+    assert (run / "service.log").read_text(encoding="utf-8") == "창고 문이 잠겼습니다.\n"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_whole_demonstration(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*MALMOI, "demo", "--output", "out"], capture_output=True, text=True, cwd=tmp_path, timeout=880, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    source = ended.stdout.partition("원문의 답: ")[2].splitlines()[0]
+    # The smoke-test model answers a question of its training word for word, and stops by itself.
+    assert f"학습 후 (stop): {source}\n" in ended.stdout
+    assert [int(step) for step in re.findall(r"^\[([1-6])/6\]", ended.stdout, re.M)] == [1, 2, 3, 4, 5, 6]
+    until(lambda: not processes_naming(tmp_path), 30)

@@ -11,7 +11,6 @@ import pytest
 
 from tests.acceptance.test_bad_input import GOOD, error_of, lines
 
-
 RULES = {"type": "extractive_qa"}
 CHAT = {"model": "malmoi-demo", "messages": [{"role": "user", "content": "도크란?"}]}
 
@@ -140,6 +139,10 @@ def test_broken_json_of_a_document(service: Any) -> None:
     path = f"/corpora/{new_corpus(service)}/documents"
     error = error_of(service.http.post(path, content=b'{"title": ', headers={"content-type": "application/json"}))
     assert (error["code"], error["param"]) == ("invalid_json", None)
+    form = {"files": {"file": ("자료.jsonl", lines(GOOD))}, "data": {"curation": '{"a'}}
+    error = error_of(service.http.post("/datasets", **form))
+    assert (error["code"], error["param"]) == ("invalid_json", "curation")
+    assert error["message"].startswith("'curation' is not valid JSON")
 
 
 def test_bodies_of_the_wrong_kind(service: Any) -> None:

@@ -1,15 +1,16 @@
 """The template of a question: its topic replaced by ``~``, so that a dataset that always asks alike shows it.
 
-"입고 절차에 대해 설명해 주세요." becomes "~에 대해 설명해 주세요.". A question is read as topic, question words (무엇, 왜,
-어떻게, 어떤 …) and a final predicate. Before the predicate, everything up to the last topic noun becomes ``~``, once on
-each side of a question word; particles that follow the sound before them are written as pairs (을/를). Nouns that only
-ask (방법, 이유, 차이) stay behind a clause or 의. It does not judge and knows no statistics.
+"입고 절차에 대해 설명해 주세요." becomes "~에 대해 설명해 주세요.". A question is read as topic, question words (무엇,
+왜, 어떻게, 어떤 …) and a final predicate. Before the predicate, everything up to the last topic noun becomes ``~``,
+once on each side of a question word; particles that follow the sound before them are written as pairs (을/를). Nouns
+that only ask (방법, 이유, 차이) stay behind a clause or 의. It does not judge and knows no statistics.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from corpora.korean.analyse import ASKING_NOUNS, Morpheme, sentences, tokens
 
@@ -30,23 +31,8 @@ _ASKING = {
 }
 #: Stay in the template behind a clause (-는), behind 의 and behind 어떤.
 _ASKED = ASKING_NOUNS | {
-    *(
-        "차이",
-        "차이점",
-        "공통점",
-        "장점",
-        "단점",
-        "장단점",
-        "특징",
-        "역할",
-        "의미",
-        "뜻",
-        "정의",
-        "목적",
-        "원인",
-        "조건",
-    ),
-    *("종류", "예", "예시", "필요성", "중요성", "해결책", "기능"),
+    *("차이", "차이점", "공통점", "장점", "단점", "장단점", "특징", "역할", "의미", "뜻", "정의"),
+    *("목적", "원인", "조건", "종류", "예", "예시", "필요성", "중요성", "해결책", "기능"),
 }
 #: Say when or in which case; they stay behind whatever they belong to.
 _CASES = frozenset({"때", "전", "후", "뒤", "경우"})
@@ -80,9 +66,13 @@ def question_template(question: str) -> str:
     text = unicodedata.normalize("NFC", question).strip().split("\n\n", 1)[0]
     found = tokens(text)
     made = []
-    for start, end in sentences(text):
-        inside = [m for m in found if m.start >= start and m.end <= end]
-        body, sign = _closed(inside)
+    spans = sentences(text)
+    for (start, end), (following, _) in zip(spans, [*spans[1:], (len(text), 0)], strict=True):
+        body = [m for m in found if m.start >= start and m.end <= end]
+        while body and _tag(body[-1]) in _SIGNS:
+            body.pop()
+        # Signs are looked for in the text: a sentence may be cut in front of its own.
+        sign = _sign(body, text[body[-1].end : following]) if body else ""
         if body:
             made.append((_of_sentence(text, body) + sign, _asks(body, sign)))
     with_topic = [entry for entry in made if SLOT in entry[0]]
@@ -97,15 +87,11 @@ def _tag(morpheme: Morpheme) -> str:
     return morpheme.tag.partition("-")[0]
 
 
-def _closed(found: list[Morpheme]) -> tuple[list[Morpheme], str]:
-    """The morphemes without the signs behind them, and the one sign that closes the template."""
-    body = list(found)
-    asked = False
-    while body and _tag(body[-1]) in _SIGNS:
-        asked |= "?" in body.pop().form.replace("？", "?")
-    if asked:
-        return body, "?"
-    return body, "." if body and _tag(body[-1]).startswith("E") else ""
+def _sign(body: list[Morpheme], rest: str) -> str:
+    """The one sign that closes the template of ``body``, behind which ``rest`` stands."""
+    if "?" in rest or "？" in rest:
+        return "?"
+    return "." if _tag(body[-1]).startswith("E") else ""
 
 
 def _asks(body: list[Morpheme], sign: str) -> bool:
@@ -122,7 +108,7 @@ def _of_sentence(text: str, body: list[Morpheme]) -> str:
         topic = max((i for i in range(start, end) if _is_topic(body, i)), default=None)
         if topic is not None:
             changes.append(_slot(body, start, topic))
-    for before, morpheme in zip(body, body[1:], strict=False):
+    for before, morpheme in pairwise(body):
         # 설명해주세요 and 설명해 주세요 are one template.
         if morpheme.form in _STUCK and _tag(morpheme) == "VX" and _tag(before) == "EC" and _joined(before, morpheme):
             changes.append((morpheme.start, morpheme.start, " "))
