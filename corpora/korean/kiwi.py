@@ -85,9 +85,14 @@ class Analyser:
         self._ready = {}
 
 
-@functools.lru_cache(maxsize=2)
 def analyser(nouns: tuple[str, ...] = ()) -> Analyser:
     """The analyser whose dictionary holds ``DOMAIN_NOUNS`` and ``nouns``."""
+    # Not cached itself: analyser() and analyser(()) would be two entries, and two Kiwis.
+    return _load(nouns)
+
+
+@functools.lru_cache(maxsize=3)
+def _load(nouns: tuple[str, ...]) -> Analyser:
     from kiwipiepy import Kiwi
 
     # Two workers double Kiwi's speed on two cores.

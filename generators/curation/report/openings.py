@@ -67,7 +67,8 @@ def question_template(question: str) -> str:
     found = tokens(text)
     made = []
     spans = sentences(text)
-    for (start, end), (following, _) in zip(spans, [*spans[1:], (len(text), 0)], strict=True):
+    for number, (start, end) in enumerate(spans):
+        following = spans[number + 1][0] if number + 1 < len(spans) else len(text)
         body = [m for m in found if m.start >= start and m.end <= end]
         while body and _tag(body[-1]) in _SIGNS:
             body.pop()
