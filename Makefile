@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Whole files side by side: most of a test's time is waiting for a started service.
+PARALLEL := -n 3 --dist loadfile
 
 .PHONY: install demo test test-long lint format clean
 
@@ -23,7 +25,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-long: install
 	$(BIN)/pytest -m long --timeout=900
