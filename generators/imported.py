@@ -12,11 +12,12 @@ from corpora.ids import content_id
 from corpora.importers import BadRow, ImportedRow
 from corpora.records import Candidate, Provenance
 from generators.curation.bulk import BulkRow
+from generators.curation.conversation import IMPORTED
 
 __all__ = ["GENERATOR", "imported_rows"]
 
 #: Name in provenance.
-GENERATOR = "imported"
+GENERATOR = IMPORTED
 
 
 def imported_rows(

@@ -95,9 +95,12 @@ def unsupported_number(answer: str, question: str, contexts: Sequence[str]) -> V
             units.setdefault(value, set()).update([quantity.unit] if quantity.unit else [])
     for quantity in quantities(_without_list_numbers(answer)):
         named = [units[value] for value in quantity.values if value in units]
-        supported = (
-            bool(named) if quantity.unit is None else bool(quantity.values & bare or quantity.readings & readings)
-        )
+        if quantity.unit is None:
+            supported = bool(named)
+        else:
+            # A ratio has no reading ("1:3kg"): the same writing with the same unit supports it.
+            same = any(quantity.unit in found for found in named)
+            supported = same or bool(quantity.values & bare or quantity.readings & readings)
         if supported or not quantity.firm:
             continue
         if not named:

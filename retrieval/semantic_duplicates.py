@@ -7,7 +7,7 @@ together, as their wording is.
 
 Use one at a time (``find``, ``add``), or in batches, where the search is one matrix product::
 
-    batch = index.prepare([(question, answer), ...])
+    batch = index.prepare([(question, answer, group_id), ...])
     for number in range(len(batch)):
         if batch.find(number) is None:
             batch.keep(number, key)
@@ -40,6 +40,12 @@ class _Row:
     key: str
     text: str
     negated: tuple[tuple[str, int], ...]
+    group_id: str | None = None
+
+    def may_repeat(self, other: _Row) -> bool:
+        """Whether the two may be one row said twice: no variants of one group, and negated alike."""
+        apart = self.group_id is not None and self.group_id == other.group_id
+        return not apart and self.negated == other.negated
 
 
 class SemanticDuplicates:
@@ -64,27 +70,30 @@ class SemanticDuplicates:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def find(self, text: str, answer: str | None = None) -> DuplicateHit | None:
+    def find(self, text: str, answer: str | None = None, group_id: str | None = None) -> DuplicateHit | None:
         """The nearest kept row when its cosine is above the threshold, else None."""
-        return self.prepare([(text, answer)]).find(0)
+        return self.prepare([(text, answer, group_id)]).find(0)
 
-    def add(self, key: str, text: str, answer: str | None = None) -> None:
+    def add(self, key: str, text: str, answer: str | None = None, group_id: str | None = None) -> None:
         """Keep a row."""
-        batch = self.prepare([(text, answer)])
+        batch = self.prepare([(text, answer, group_id)])
         batch.keep(0, key)
         batch.close()
 
-    def prepare(self, pairs: Sequence[tuple[str, str | None]]) -> SemanticBatch:
-        """The next rows (question, answer or None), embedded and looked up together; one batch at a time is open."""
-        vectors = self._embedder.embed_pairs(pairs)
-        marks = [negation(tokens) for tokens in content_morphemes_many([question for question, _ in pairs])]
-        answers = content_morphemes_many([answer for _, answer in pairs if answer is not None])
-        rows = []
-        for (question, answer), found in zip(pairs, marks, strict=True):
+    def prepare(self, rows: Sequence[tuple[str, str | None, str | None]]) -> SemanticBatch:
+        """The next rows (question, answer or None, group or None), embedded and looked up together.
+
+        One batch at a time is open.
+        """
+        vectors = self._embedder.embed_pairs([(question, answer) for question, answer, _ in rows])
+        marks = [negation(tokens) for tokens in content_morphemes_many([question for question, _, _ in rows])]
+        answers = content_morphemes_many([answer for _, answer, _ in rows if answer is not None])
+        waiting = []
+        for (question, answer, group_id), found in zip(rows, marks, strict=True):
             if answer is not None:
                 found.update(negation(next(answers)))
-            rows.append(_Row("", question, tuple(sorted(found.items()))))
-        return SemanticBatch(self, rows, vectors)
+            waiting.append(_Row("", question, tuple(sorted(found.items())), group_id))
+        return SemanticBatch(self, waiting, vectors)
 
 
 class SemanticBatch:
@@ -111,7 +120,7 @@ class SemanticBatch:
     def keep(self, number: int, key: str) -> None:
         """Row ``number`` stays, under ``key``."""
         row = self._rows[number]
-        self._rows[number] = _Row(key, row.text, row.negated)
+        self._rows[number] = _Row(key, row.text, row.negated, row.group_id)
         self._kept.append(number)
 
     def close(self) -> None:
@@ -121,13 +130,13 @@ class SemanticBatch:
         self._kept = []
 
     def _among_earlier(self, number: int) -> DuplicateHit | None:
-        owner, wanted = self._owner, self._rows[number].negated
+        owner, wanted = self._owner, self._rows[number]
         neighbours = self._found[number]
         while True:
             near = [(row, score) for row, score in neighbours if score > owner.threshold]
             for row, score in near:
                 # Near in every vector space and opposite in meaning: not one row said twice.
-                if owner._rows[row].negated == wanted:
+                if owner._rows[row].may_repeat(wanted):
                     return DuplicateHit(key=owner._rows[row].key, question=owner._rows[row].text, score=score)
             if len(near) < len(neighbours) or len(neighbours) == len(owner._nearest):
                 return None
@@ -137,8 +146,8 @@ class SemanticBatch:
                 return None
 
     def _among_kept(self, number: int) -> DuplicateHit | None:
-        wanted = self._rows[number].negated
-        same = [other for other in self._kept if self._rows[other].negated == wanted]
+        wanted = self._rows[number]
+        same = [other for other in self._kept if self._rows[other].may_repeat(wanted)]
         if not same:
             return None
         best = same[int(np.argmax(self._inside[number, same]))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def _files(arguments: argparse.Namespace) -> CurationFiles:
     missing = next((path for path in arguments.inputs if not path.exists()), None)
     if missing is not None:
         raise InvalidInputError(f"There is no file {missing}.", param="inputs", code="file_not_found")
+    _check_outputs([getattr(arguments, name, None) for name in ("output", "rejected", "report", "test")])
     return CurationFiles(
         inputs=tuple(arguments.inputs),
         output=arguments.output,
@@ -73,6 +75,16 @@ def _files(arguments: argparse.Namespace) -> CurationFiles:
         format=arguments.format,
         metadata=arguments.metadata,
     )
+
+
+def _check_outputs(paths: list[Path | None]) -> None:
+    """Refuse outputs that would replace one another, or something that is no file."""
+    wanted = [path for path in paths if path is not None]
+    if len({path.resolve() for path in wanted}) < len(wanted):
+        raise InvalidInputError("Two outputs have the same name.", param="output")
+    odd = next((p for p in wanted if p.exists() and not p.is_file() and not p.is_dir()), None)
+    if odd is not None:
+        raise InvalidInputError(f"{odd} is no regular file; outputs replace what lies there.", param="output")
 
 
 def _settings(arguments: argparse.Namespace) -> CurationSettings:
@@ -86,13 +98,23 @@ def _settings(arguments: argparse.Namespace) -> CurationSettings:
         )
     nouns: tuple[str, ...] = ()
     if arguments.domain_nouns is not None:
-        lines = arguments.domain_nouns.read_text(encoding="utf-8-sig").splitlines()
+        try:
+            lines = arguments.domain_nouns.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InvalidInputError(f"{arguments.domain_nouns} cannot be read: {exc}.", param="domain_nouns") from exc
         nouns = tuple(line.strip() for line in lines if line.strip())
+    semantic = arguments.semantic_threshold
+    if semantic is not None and not 0 < semantic <= 1:
+        raise InvalidInputError("semantic_threshold is above 0 and at most 1.", param="semantic_threshold")
+    if arguments.test is not None and Fraction(decimal_share(arguments.test_fraction, "test_fraction")) > Fraction(
+        1, 2
+    ):
+        raise InvalidInputError("test_fraction is at most 0.5.", param="test_fraction")
     return import_settings(
         near_duplicate_threshold=decimal_share(arguments.near_duplicate_threshold, "near_duplicate_threshold"),
         tokenizer=arguments.tokenizer,
         domain_nouns=nouns,
-        semantic_threshold=arguments.semantic_threshold,
+        semantic_threshold=semantic,
         speech_level={"user": arguments.user, "assistant": arguments.assistant},
         personal_data=PersonalDataAction(arguments.personal_data),
         keep=arguments.keep,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
-from app.services.curation_jobs import CURATE, curation_body
+from app.services.curation_jobs import CURATE, curation_body, import_of
 from app.services.curation_request import BulkCurationRequest, curation_settings
 from app.services.datasets import require_dataset
 from app.services.indexing import corpus_embedder
@@ -25,11 +25,12 @@ from app.store.jobs import hold
 from app.store.paging import page
 from app.store.queries import Session, change, find, listed
 from app.store.samples import row_to_sample
-from app.store.tables import CorpusRow, DatasetRow, JobRow, SampleRow
+from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.bundled import seed_tasks
-from corpora.errors import NotFoundError
+from corpora.errors import InvalidInputError, NotFoundError
 from corpora.records import Sample
 from generators.curation.bulk import BulkCurator, BulkRow
+from generators.curation.conversation import asked_text, whole_text
 from generators.curation.decontamination import Contamination
 
 __all__ = ["CurateParams", "CurationJobRequest", "create_curation", "get_curation", "list_curations", "run_curate"]
@@ -63,6 +64,8 @@ def create_curation(services: Services, dataset_id: str, request: CurationJobReq
     Raises:
         NotFoundError: the dataset, or one that it is held against, is not there.
     """
+    if dataset_id in request.against:
+        raise InvalidInputError("A dataset cannot be held against itself.", param="against")
     with services.store.write(durable=True) as session:
         for wanted in (dataset_id, *request.against):
             require_dataset(session, wanted)
@@ -116,14 +119,21 @@ def _bulk_rows(services: Services, dataset_id: str) -> Iterator[BulkRow]:
         yield BulkRow(row.id, candidate, sample.split)
 
 
-def _contamination(services: Services, dataset_ids: list[str]) -> Contamination | None:
-    if not dataset_ids:
-        return None
+def _contamination(services: Services, corpus_id: str | None, dataset_ids: list[str]) -> Contamination | None:
+    """What was protected when the rows were made, the held-out pages, and what the request names besides."""
     found = Contamination()
+    with services.store.read() as session:
+        of_corpus = (DocumentRow.corpus_id == corpus_id, DocumentRow.heldout.is_(True))
+        held = [row.id for row in listed(session, DocumentRow, *of_corpus)] if corpus_id else []
+        for document_id in held:
+            for chunk in listed(session, ChunkRow, ChunkRow.document_id == document_id, order_by=ChunkRow.index):
+                found.protect_text(chunk.id, chunk.text)
+    if not held and not dataset_ids:
+        return None
     for dataset_id in dataset_ids:
         for row, sample in _stored(services, dataset_id):
-            if sample.accepted:
-                found.protect_row(row.id, sample.candidate.question, sample.candidate.answer)
+            if sample.candidate.malformed is None:
+                found.protect_row(row.id, asked_text(sample.candidate), whole_text(sample.candidate))
     return found
 
 
@@ -140,20 +150,20 @@ def run_curate(services: Services, context: JobContext, params: CurateParams) ->
         dataset = require_dataset(session, params.dataset_id)
         corpus = find(session, CorpusRow, CorpusRow.id == dataset.corpus_id) if dataset.corpus_id else None
         embedder = corpus_embedder(corpus) if corpus is not None else None
+        generated = import_of(session, params.dataset_id) is None
     curation = BulkCurator(
-        curation_settings(params.curation),
+        curation_settings(params.curation, generated=generated),
         # The one that judged these rows when they were made, where it is still there.
         embedder=embedder if params.curation.semantic else None,
         semantic=params.curation.semantic,
-        contamination=_contamination(services, params.against),
+        contamination=_contamination(services, corpus.id if corpus is not None else None, params.against),
         seeds=seeds,
         remember_rows=params.preview,
     )
     counts = _Counts()
     samples = curation.run(lambda: _bulk_rows(services, params.dataset_id))
-    stored = _stored(services, params.dataset_id)
     while batch := list(islice(samples, BATCH)):
-        pairs = [(next(stored)[0], sample) for sample in batch]
+        pairs = _stored_pairs(services, batch)
         changed = [(row, sample) for row, sample in pairs if counts.add(row, sample)]
         if changed and not params.preview:
             _apply(services, context, params.dataset_id, changed)
@@ -167,6 +177,13 @@ def run_curate(services: Services, context: JobContext, params: CurateParams) ->
     what = "미리 보기" if params.preview else "다시 고르기"
     context.event("info", f"{what}: 채택 {result['accepted']}건, 거절 {result['rejected']}건", data=result)
     return JobOutcome(status="succeeded", result=result)
+
+
+def _stored_pairs(services: Services, batch: list[Sample]) -> list[tuple[SampleRow, Sample]]:
+    """Each sample with its row, by id; rows that were removed since they were read are left out."""
+    with services.store.read() as session:
+        rows = {r.id: r for r in listed(session, SampleRow, SampleRow.id.in_([sample.id for sample in batch]))}
+    return [(rows[sample.id], sample) for sample in batch if sample.id in rows]
 
 
 class _Counts:

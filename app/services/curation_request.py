@@ -50,8 +50,14 @@ class BulkCurationRequest(CurationRequest):
     keep: Literal["first", "best"] = Field("first", description="Which of two near-duplicates stays.")
 
 
-def curation_settings(request: CurationRequest) -> CurationSettings:
-    """The settings that ``request`` asks for; for imported rows those of imports, where it leaves them open."""
+def curation_settings(request: CurationRequest, *, generated: bool = False) -> CurationSettings:
+    """The settings that ``request`` asks for.
+
+    Args:
+        request: What a client sent.
+        generated: Whether rows that are all there were generated: what the request leaves open is then as for
+            generation, else as for imports.
+    """
     changes: dict[str, Any] = {
         # The shortest decimal of the float is what the client wrote.
         "near_duplicate_threshold": str(request.near_duplicate_threshold),
@@ -62,5 +68,9 @@ def curation_settings(request: CurationRequest) -> CurationSettings:
         "speech_level": {"user": request.speech_level.user, "assistant": request.speech_level.assistant},
     }
     if isinstance(request, BulkCurationRequest):
-        return import_settings(**changes, keep=request.keep)
+        changes["keep"] = request.keep
+        if not generated:
+            return import_settings(**changes)
+        if "speech_level" not in request.model_fields_set:
+            del changes["speech_level"]
     return CurationSettings(**changes)

@@ -20,7 +20,7 @@ from corpora.importers import BadRow, read_rows
 from corpora.readers import READERS, read_document
 from corpora.records import Candidate, Provenance, Sample, Verdict
 from generators.curation.bulk import BulkCurator, BulkRow
-from generators.curation.conversation import answer_text, asked_text
+from generators.curation.conversation import IMPORTED, asked_text, whole_text
 from generators.curation.decontamination import Contamination
 from generators.curation.report import Report, write_report
 from generators.curation.settings import CurationSettings
@@ -144,9 +144,10 @@ def curate_files(
         counts.check()
         if files.test is not None:
             counts.test = _divide(files, outputs, kept, accepted, settings)
-        outputs.publish()
+        # Before anything is replaced: a report that cannot be written leaves the earlier outputs too.
         if files.report is not None:
             write_report(report.to_json(), files.report)
+        outputs.publish()
     counts.seconds = dict(curation.seconds)
     return counts
 
@@ -241,7 +242,7 @@ def protect(paths: Sequence[Path]) -> Contamination:
         for row in read_rows(path):
             if isinstance(row, BadRow):
                 raise InvalidInputError(f"{path.name}, line {row.line}: {row.message}", code="unreadable_benchmark")
-            candidate = Candidate(messages=row.messages, provenance=Provenance(generator="benchmark", slot=0))
+            candidate = Candidate(messages=row.messages, provenance=Provenance(generator=IMPORTED, slot=0))
             where = f"{row.file or path.name}:{row.line}"
-            found.protect_row(where, asked_text(candidate), answer_text(candidate))
+            found.protect_row(where, asked_text(candidate), whole_text(candidate))
     return found

@@ -115,21 +115,24 @@ def run_import(services: Services, context: JobContext, params: ImportParams) ->
     samples = curation.run(rows, done)
     slot = len(committed)
     accepted = sum(sample.accepted for sample in done)
+    readable = sum(sample.candidate.malformed is None for sample in done)
     while batch := list(islice(samples, ROWS_PER_SLOT)):
         sink.commit(SlotOutcome(slot=slot, generator=GENERATOR, samples=tuple(batch)))
         slot += 1
         accepted += sum(sample.accepted for sample in batch)
+        readable += sum(sample.candidate.malformed is None for sample in batch)
         context.progress({"rows": len(done) + (slot - len(committed)) * ROWS_PER_SLOT})
         wanted = context.should_stop()
         if wanted is not None:
             return JobOutcome(status="paused" if wanted == "pause" else "cancelled")
-    return _outcome(context, accepted, list(curation.seconds.items()), slot)
+    return _outcome(context, accepted, readable, dict(curation.seconds))
 
 
-def _outcome(context: JobContext, accepted: int, seconds: list[tuple[str, float]], slots: int) -> JobOutcome:
-    times = {stage: round(spent, 3) for stage, spent in seconds}
+def _outcome(context: JobContext, accepted: int, readable: int, seconds: dict[str, float]) -> JobOutcome:
+    times = {stage: round(spent, 3) for stage, spent in seconds.items()}
     context.event("info", f"가져오기를 마쳤습니다: 채택 {accepted}건", data={"accepted": accepted, "seconds": times})
-    if not slots:
-        error = {"code": "nothing_fits", "message": "The file holds no row.", "hint": "", "retryable": False}
+    if not readable:
+        message = "No row of the file can be read; the dataset's rejected samples say why."
+        error = {"code": "nothing_fits", "message": message, "hint": "", "retryable": False}
         return JobOutcome(status="failed", error=error)
     return JobOutcome(status="succeeded", result={"accepted": accepted})

@@ -133,7 +133,10 @@ class BulkCurator:
             self._prefetch(kept, spoken=False)
             if curator.semantic is not None:
                 batch = curator.semantic.prepare(
-                    [(asked_text(row.candidate), compared_answer(row.candidate)) for row in kept]
+                    [
+                        (asked_text(row.candidate), compared_answer(row.candidate), row.candidate.group_id)
+                        for row in kept
+                    ]
                 )
                 for number, row in enumerate(kept):
                     batch.keep(number, row.key)
@@ -220,7 +223,7 @@ class BulkCurator:
         batch = None
         if curator.semantic is not None:
             with self._timed("semantic_duplicates"):
-                batch = curator.semantic.prepare([(asked_text(c), compared_answer(c)) for c in candidates])
+                batch = curator.semantic.prepare([(asked_text(c), compared_answer(c), c.group_id) for c in candidates])
         for place, number in enumerate(open_rows):
             with self._timed("near_duplicates"):
                 hit = curator.lexical.find_tokens(tokenized[place])

@@ -12,7 +12,10 @@ from dataclasses import replace
 from corpora.records import Candidate
 from generators.curation.settings import Limits
 
-__all__ = ["answer_text", "asked_text", "compared_answer", "is_conversation", "turns"]
+__all__ = ["IMPORTED", "answer_text", "asked_text", "compared_answer", "is_conversation", "turns", "whole_text"]
+
+#: Name of the generator whose candidates come from files.
+IMPORTED = "imported"
 
 
 def is_conversation(candidate: Candidate) -> bool:
@@ -21,10 +24,21 @@ def is_conversation(candidate: Candidate) -> bool:
 
 
 def asked_text(candidate: Candidate) -> str:
-    """What is compared of the user's side: the question, the instruction without its input, or all user turns."""
+    """What is compared of the user's side.
+
+    All user turns of a conversation; a grounded or imported question whole (datasets repeat one instruction over many
+    inputs on purpose); of a generated free task the instruction without its input, as Self-Instruct does.
+    """
     if is_conversation(candidate):
         return "\n".join(message.content for message in candidate.messages if message.role == "user")
-    return candidate.question if candidate.grounded else candidate.question.split("\n\n", 1)[0]
+    if candidate.grounded or candidate.provenance.generator == IMPORTED:
+        return candidate.question
+    return candidate.question.strip().split("\n\n", 1)[0]
+
+
+def whole_text(candidate: Candidate) -> str:
+    """Everything that is said, but for the system's part."""
+    return "\n".join(message.content for message in candidate.messages if message.role != "system")
 
 
 def answer_text(candidate: Candidate) -> str:

@@ -16,7 +16,7 @@ from corpora.korean.analyse import tokenizer_version
 from corpora.korean.personal_data import PersonalData, PersonalDataAction, confident, find_personal_data, mask
 from corpora.korean.speech import PLAIN, POLITE, SpeechLevel, speech_level
 from corpora.records import Candidate, Message, Sample, Verdict
-from generators.curation.conversation import answer_text, asked_text, compared_answer, turns
+from generators.curation.conversation import asked_text, compared_answer, turns, whole_text
 from generators.curation.decontamination import Contamination
 from generators.curation.filters import FILTERS, FILTERS_VERSION
 from generators.curation.flags import flags
@@ -27,6 +27,8 @@ from retrieval.semantic_duplicates import SemanticDuplicates
 
 __all__ = ["ACCEPTED", "Curator", "duplicate_verdict"]
 
+#: Asked of the first turn only: later ones may say "네", point at what was said, or laugh.
+FIRST_TURN_FILTERS = frozenset({"needs_no_document", "not_an_echo", "script", "wordless", "length"})
 ACCEPTED = Verdict(stage="accepted", reason="ok")
 
 
@@ -82,7 +84,9 @@ class Curator:
     def filtered(self, candidate: Candidate) -> Verdict | None:
         """The first filter that refuses a turn of ``candidate``."""
         for number, (turn, limits) in enumerate(turns(candidate, self.settings.limits)):
-            for check in FILTERS.values():
+            for name, check in FILTERS.items():
+                if number and name in FIRST_TURN_FILTERS:
+                    continue
                 verdict = check(turn, limits)
                 if verdict is not None:
                     return verdict if not number else replace(verdict, evidence=verdict.evidence | {"turn": number})
@@ -119,7 +123,7 @@ class Curator:
         """What gives a protected text away."""
         if self._contamination is None:
             return None
-        return self._contamination.find(asked_text(candidate), answer_text(candidate))
+        return self._contamination.find(asked_text(candidate), whole_text(candidate))
 
     def flags(self, candidate: Candidate) -> dict[str, Any]:
         """What is worth knowing of a readable candidate and drops nothing."""
@@ -136,7 +140,7 @@ class Curator:
         candidate = sample.candidate
         self.lexical.add(sample.id, asked_text(candidate), compared_answer(candidate), candidate.group_id)
         if self.semantic is not None:
-            self.semantic.add(sample.id, asked_text(candidate), compared_answer(candidate))
+            self.semantic.add(sample.id, asked_text(candidate), compared_answer(candidate), candidate.group_id)
 
     def remember_seed(self, task: SeedTask) -> None:
         """Later candidates must differ from this seed task."""
@@ -150,7 +154,7 @@ class Curator:
             return duplicate_verdict("near_duplicate", hit, self.settings.near_duplicate_threshold)
         if self.semantic is None:
             return None
-        hit = self.semantic.find(asked_text(candidate), compared_answer(candidate))
+        hit = self.semantic.find(asked_text(candidate), compared_answer(candidate), candidate.group_id)
         if hit is not None:
             return duplicate_verdict("semantic_duplicate", hit, str(self.semantic.threshold))
         return None

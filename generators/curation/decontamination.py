@@ -8,8 +8,8 @@ Use::
 
     protected = Contamination()
     protected.protect_text("반품 매뉴얼", text)
-    protected.protect_row("kobest.jsonl:17", question, answer)
-    verdict = protected.find(question, answer)      # None, or why not
+    protected.protect_row("kobest.jsonl:17", question, whole_text)
+    verdict = protected.find(question, whole_text)      # None, or why not
 """
 
 from __future__ import annotations
@@ -59,20 +59,25 @@ class Contamination:
         for run in set(self._runs_of(tokens)):
             self._runs.setdefault(run, []).append(number)
 
-    def protect_row(self, name: str, question: str, answer: str) -> None:
-        """Protect a question with its answer."""
+    def protect_row(self, name: str, question: str, text: str) -> None:
+        """Protect a question and the whole text of its conversation."""
         self._questions.add(name, question)
-        self.protect_text(name, f"{question}\n{answer}")
+        self.protect_text(name, text)
 
-    def find(self, question: str, answer: str) -> Verdict | None:
-        """Why a sample must not train, or None."""
+    def find(self, question: str, text: str) -> Verdict | None:
+        """Why a sample must not train, or None.
+
+        Args:
+            question: What it asks, compared with protected questions.
+            text: All that is said in it, compared with protected texts.
+        """
         hit = self._questions.find(question)
         if hit is not None:
             evidence = {"of": hit.key, "question": hit.question, "threshold": self.threshold}
             return Verdict(
                 stage="contamination", reason="contaminated_question", score=round(hit.score, 4), evidence=evidence
             )
-        return self._overlap(content_morphemes(f"{question}\n{answer}"))
+        return self._overlap(content_morphemes(text))
 
     def _runs_of(self, tokens: tuple[str, ...]) -> list[tuple[str, ...]]:
         return [tokens[start : start + self.ngram] for start in range(len(tokens) - self.ngram + 1)]

@@ -179,13 +179,19 @@ def test_against_and_test(tmp_path: Path) -> None:
         (["--near-duplicate-threshold", "sieben"], "near_duplicate_threshold"),
         (["--tokenizer", "mecab"], "content_morphemes"),
         (["--format", "xml"], "koalpaca"),
+        (["--semantic-threshold", "nan"], "semantic_threshold"),
+        (["--test", "test.jsonl", "--test-fraction", "0.9"], "test_fraction"),
+        (["--domain-nouns", "none.txt"], "none.txt"),
+        (["--rejected", "{out}"], "same name"),
     ],
 )
 def test_wrong_settings(tmp_path: Path, arguments: list[str], words: str) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(dump(*GOOD))
-    ended = malmoi("curate", source, "-o", tmp_path / "out.jsonl", *arguments)
+    wanted = [argument.replace("{out}", str(tmp_path / "out.jsonl")) for argument in arguments]
+    ended = malmoi("curate", source, "-o", tmp_path / "out.jsonl", *wanted)
     assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
     assert words in ended.stderr
     assert not (tmp_path / "out.jsonl").exists()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.services import chunks, corpora, datasets, generation
+from app.services import chunks, corpora, curating, datasets, generation
 from app.services.context import Services
 from app.services.generating import run_generate
 from app.services.generation import GenerationParams, GenerationRequest
@@ -234,3 +234,10 @@ def test_training_samples_never_give_a_held_out_page_away(
     }
     assert any(row["split"] == "test" for row in about)
     add_up(services, generation.get_job(services, job["id"]))
+
+    # Judged again, they stay out, and what the generator's own limits refused stays refused.
+    before = [(row["id"], row["status"], row["verdict"]["reason"]) for row in rows]
+    curating.create_curation(services, job["dataset_id"], curating.CurationJobRequest())
+    run_next("curate")
+    again = datasets.list_samples(services, job["dataset_id"], datasets.SampleFilter(), None, 1000, "asc")[0]
+    assert [(row["id"], row["status"], row["verdict"]["reason"]) for row in again] == before

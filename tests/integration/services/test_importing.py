@@ -15,7 +15,7 @@ from app.services.curating import CurationJobRequest
 from app.services.curation_request import BulkCurationRequest, curation_settings
 from app.services.file_curation import CurationFiles, curate_files
 from app.store.generation import SqlSampleSink
-from app.store.queries import count, listed
+from app.store.queries import count, listed, remove
 from app.store.tables import SampleRow, SlotRow
 from corpora.errors import InvalidInputError
 from generators.ports import SlotOutcome
@@ -168,3 +168,35 @@ def test_held_against_a_test_dataset(services: Services, run_next: RunNext, impo
     assert result["rejections"]["contaminated_question"] >= 1
     (first, *_) = samples(services, imported, reason="contaminated_question")
     assert first["verdict"]["evidence"]["of"] == samples(services, test["id"])[0]["id"]
+
+
+def test_rows_removed_while_a_curation_runs_disturb_no_other(
+    services: Services, run_next: RunNext, imported: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curating, "BATCH", 10)
+    texts = {s["id"]: s["messages"] for s in samples(services, imported)}
+    gone = list(texts)[15]
+    apply = curating._apply
+
+    def removing(*args: Any) -> None:
+        apply(*args)
+        with services.store.write() as session:
+            remove(session, SampleRow, SampleRow.id == gone)
+
+    monkeypatch.setattr(curating, "_apply", removing)
+    curate(services, run_next, imported, curation={"near_duplicate_threshold": 0.95, "semantic": False})
+    assert {s["id"]: s["messages"] for s in samples(services, imported)} == {
+        key: value for key, value in texts.items() if key != gone
+    }
+
+
+def test_a_dataset_is_not_held_against_itself(services: Services, imported: str) -> None:
+    with pytest.raises(InvalidInputError, match="itself"):
+        curating.create_curation(services, imported, CurationJobRequest(against=[imported]))
+
+
+def test_a_file_of_which_no_row_can_be_read_fails(services: Services, run_next: RunNext) -> None:
+    body = start(services, DATA.split(b"\n")[0].replace(b"assistant", b"robot") + b"\n")
+    run_next("import")
+    job = datasets.get_dataset(services, body["id"])["import_job"]
+    assert (job["status"], job["error"]["code"]) == ("failed", "nothing_fits")

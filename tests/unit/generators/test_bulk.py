@@ -205,3 +205,47 @@ def test_a_preview_tells_what_each_threshold_keeps() -> None:
         again = list(BulkCurator(wanted, semantic=False).run(lambda: rows))
         assert sum(s.accepted for s in again) == kept
     assert told["0.5"] <= told["0.7"] <= told["0.9"]
+
+
+def talk(*texts: str, generator: str = "imported") -> Candidate:
+    roles = ("user", "assistant") * len(texts)
+    messages = tuple(Message(role=role, content=text) for role, text in zip(roles, texts, strict=False))  # type: ignore[arg-type]
+    return Candidate(messages=messages, provenance=Provenance(generator=generator, slot=0))
+
+
+def test_one_instruction_over_many_inputs_is_many_rows_of_a_dataset() -> None:
+    inputs = ("입고 검수가 끝나면 적치 지시를 냅니다.", "반품은 사흘 안에 처리합니다.", "지게차는 실내에서 서행합니다.")
+    rows = [talk(f"다음 문장을 영어로 옮기세요.\n\n{text}", "옮긴 문장입니다.") for text in inputs]
+    assert [s.accepted for s in run([*rows, rows[0]], import_settings())] == [True, True, True, False]
+    # A generator that makes free tasks must find new instructions, as Self-Instruct has it.
+    made = [talk(f"다음 문장을 요약하세요.\n\n{text}", "요약입니다.", generator="self_instruct") for text in inputs]
+    assert [s.accepted for s in run(made, import_settings())] == [True, False, False]
+
+
+def test_a_blank_line_in_front_is_no_instruction() -> None:
+    rows = [talk(f"\n\n{question}", ANSWERS[0], generator="self_instruct") for question in QUESTIONS[4:6]]
+    assert [s.accepted for s in run(rows, import_settings())] == [True, True]
+
+
+def test_later_turns_may_be_short_and_point_at_what_was_said() -> None:
+    opening = ("반품 사유 코드를 알려 주세요.", "파손, 오배송, 변심, 기타입니다.")
+    for later in ("위 내용을 표로 정리해 주세요.", "ㅋㅋ 네.", "네"):
+        (sample,) = run([talk(*opening, later, "네, 그렇게 하겠습니다.")], import_settings())
+        assert sample.accepted, sample.verdict
+    (sample,) = run([talk("위 내용을 표로 정리해 주세요.", "내용이 없습니다.")], import_settings())
+    assert sample.verdict.reason == "question_not_standalone"
+
+
+def test_variants_of_one_group_stay() -> None:
+    rows = [candidate("입고 예정은 어떻게 등록하나요?", ANSWERS[0], group_id="가") for _ in range(2)]
+    other = candidate("입고 예정은 어떻게 등록하나요?", ANSWERS[0], group_id="나")
+    assert [s.accepted for s in run([*rows, other], import_settings(semantic_threshold=0.6))] == [True, True, False]
+
+
+def test_the_input_of_a_test_row_gives_it_away_under_any_instruction() -> None:
+    text = "위험물은 지정된 방폭 구역에만 보관하며 소화기 두 대를 입구 양쪽에 비치해야 합니다."
+    protected = Contamination()
+    protected.protect_row("시험:1", "요약하세요.", f"요약하세요.\n\n{text}\n위험물 보관 규정입니다.")
+    asked = talk(f"다음 글을 영어로 옮기세요.\n\n{text}", "옮긴 글입니다.")
+    (sample,) = run([asked], import_settings(), contamination=protected)
+    assert sample.verdict.reason == "contaminated_text"

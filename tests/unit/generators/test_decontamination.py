@@ -41,7 +41,7 @@ def protected() -> Contamination:
     ],
 )
 def test_found(protected: Contamination, question: str, answer: str, reason: str, place: str) -> None:
-    verdict = protected.find(question, answer)
+    verdict = protected.find(question, f"{question}\n{answer}")
     assert verdict is not None
     assert (verdict.stage, verdict.reason, verdict.evidence["of"]) == ("contamination", reason, place)
 
@@ -63,7 +63,7 @@ def test_found(protected: Contamination, question: str, answer: str, reason: str
     ],
 )
 def test_passes(protected: Contamination, question: str, answer: str) -> None:
-    assert protected.find(question, answer) is None
+    assert protected.find(question, f"{question}\n{answer}") is None
 
 
 def test_the_text_that_shares_most_is_named() -> None:
