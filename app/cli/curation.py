@@ -46,6 +46,7 @@ def add_curate(commands: Commands) -> None:
     add("--report", type=Path, help="R.json, R.html, or a folder for both and the plots")
     add("--near-duplicate-threshold", default="0.7", metavar="T", help="ROUGE-L F1 above which a row is a repeat")
     add("--tokenizer", default="content_morphemes", help="content_morphemes, morpheme, whitespace, character, english")
+    add("--guards", nargs="*", choices=("negation", "noun_substitution"), help="what parts rows that share their words")
     add("--domain-nouns", type=Path, metavar="FILE", help="nouns of your domain, one a line, that must not be split")
     add("--semantic-threshold", type=float, metavar="T", help="cosine above which a row is a repeat")
     add("--no-semantic", action="store_true", help="compare wording only")
@@ -114,6 +115,7 @@ def _settings(arguments: argparse.Namespace) -> CurationSettings:
         near_duplicate_threshold=decimal_share(arguments.near_duplicate_threshold, "near_duplicate_threshold"),
         tokenizer=arguments.tokenizer,
         domain_nouns=nouns,
+        **({} if arguments.guards is None else {"guards": tuple(dict.fromkeys(arguments.guards))}),
         semantic_threshold=semantic,
         speech_level={"user": arguments.user, "assistant": arguments.assistant},
         personal_data=PersonalDataAction(arguments.personal_data),

@@ -37,6 +37,10 @@ class CurationRequest(BaseModel):
     near_duplicate_threshold: Threshold = 0.7
     semantic_threshold: Threshold | None = None
     tokenizer: Literal["content_morphemes", "morpheme", "whitespace", "character", "english"] = "content_morphemes"
+    guards: list[Literal["negation", "noun_substitution"]] = Field(
+        ["negation", "noun_substitution"],
+        description="What parts rows that share their words: a negation, a noun of its own.",
+    )
     domain_nouns: Annotated[list[Annotated[Label, Field(max_length=40)]], Field(max_length=10_000)] = []
     personal_data: PersonalDataAction = PersonalDataAction.FLAG
     speech_level: SpeechLevelRequest = SpeechLevelRequest()
@@ -63,6 +67,7 @@ def curation_settings(request: CurationRequest, *, generated: bool = False) -> C
         "near_duplicate_threshold": str(request.near_duplicate_threshold),
         "semantic_threshold": request.semantic_threshold,
         "tokenizer": request.tokenizer,
+        "guards": tuple(dict.fromkeys(request.guards)),
         "domain_nouns": tuple(request.domain_nouns),
         "personal_data": request.personal_data,
         "speech_level": {"user": request.speech_level.user, "assistant": request.speech_level.assistant},

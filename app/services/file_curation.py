@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,8 @@ from typing import IO, Any
 from app.services.outputs import WholeFiles
 from corpora.errors import InvalidInputError, MalmoiError
 from corpora.exporters import export_line
-from corpora.importers import BadRow, read_rows
+from corpora.ids import content_id
+from corpora.importers import BadRow, ImportedRow, read_rows
 from corpora.readers import READERS, read_document
 from corpora.records import Candidate, Provenance, Sample, Verdict
 from generators.curation.bulk import BulkCurator, BulkRow
@@ -96,8 +97,18 @@ class Counts:
 
 
 def _rows(files: CurationFiles) -> Iterator[BulkRow]:
-    for path in files.inputs:
-        yield from imported_rows(read_rows(path, files.format), path.name, files.format)
+    names = [path.name for path in files.inputs]
+    for number, path in enumerate(files.inputs):
+        # Ids come from the name; of two files with one name each gets its own.
+        name = path.name if names.count(path.name) == 1 else f"{number}/{path.name}"
+        try:
+            found: Iterable[ImportedRow | BadRow] = read_rows(path, files.format)
+        except InvalidInputError as exc:
+            if len(files.inputs) == 1:
+                raise
+            # One file among several that cannot be read is one more row that cannot.
+            found = [BadRow(line=1, reason=exc.code, message=exc.message, excerpt="", file=path.name)]
+        yield from imported_rows(found, name, files.format)
 
 
 def curate_files(
@@ -178,7 +189,9 @@ def _rejected_line(sample: Sample) -> str:
 def _split_row(sample: Sample) -> SplitRow:
     candidate = sample.candidate
     group = candidate.provenance.document_id or candidate.provenance.group or candidate.group_id
-    return SplitRow(key=sample.id, group=group, stratum=candidate.provenance.generator)
+    # By what it says, not by where it stands: the same rows in another order get the same sides.
+    key = content_id("row", *(f"{message.role}:{message.content}" for message in candidate.messages))
+    return SplitRow(key=key, group=group, stratum=candidate.provenance.generator)
 
 
 def _divide(

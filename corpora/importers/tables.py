@@ -27,6 +27,8 @@ _DELIMITERS = (",", "\t", ";", "|")
 #: Longest row of a CSV over several lines, in characters: bounds what an unclosed quote can swallow and be re-read.
 _MAX_CSV_ROW = 1 << 20
 #: Rows that are turned into Python objects at once.
+#: Unpacked bytes of one row group of Parquet, which are read together; writers make groups of 128 MB at most.
+MAX_GROUP_BYTES = 512 << 20
 _BATCH = 256
 
 
@@ -140,9 +142,22 @@ def parquet_rows(path: Path) -> Iterator[Record | BadRow]:
     try:
         # memory_map and pre_buffer off: only the pages of the batch at hand are held.
         with pq.ParquetFile(path, pre_buffer=False) as file:
+            _refuse_bombs(path, file.metadata)
             yield from _batches(file.iter_batches(batch_size=_BATCH))
     except (pa.ArrowException, OSError) as exc:
         raise UnreadableDocumentError(f"'{path.name}' is no readable Parquet: {exc}", code="broken_parquet") from exc
+
+
+def _refuse_bombs(path: Path, metadata: Any) -> None:
+    """Refuse what unpacks to more than memory should hold at once: some kilobytes of Parquet can be gigabytes."""
+    for number in range(metadata.num_row_groups):
+        size = metadata.row_group(number).total_byte_size
+        if size > MAX_GROUP_BYTES:
+            raise UnreadableDocumentError(
+                f"Row group {number} of '{path.name}' unpacks to {size >> 20} MB; write groups of at most "
+                f"{MAX_GROUP_BYTES >> 20} MB.",
+                code="row_group_too_large",
+            )
 
 
 def arrow_rows(path: Path) -> Iterator[Record | BadRow]:

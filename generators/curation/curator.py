@@ -13,7 +13,14 @@ from typing import Any
 
 from corpora.bundled.loader import SeedTask
 from corpora.korean.analyse import tokenizer_version
-from corpora.korean.personal_data import PersonalData, PersonalDataAction, confident, find_personal_data, mask
+from corpora.korean.personal_data import (
+    PLACEHOLDERS,
+    PersonalData,
+    PersonalDataAction,
+    confident,
+    find_personal_data,
+    mask,
+)
 from corpora.korean.speech import PLAIN, POLITE, SpeechLevel, speech_level
 from corpora.records import Candidate, Message, Sample, Verdict
 from generators.curation.conversation import asked_text, compared_answer, turns, whole_text
@@ -53,7 +60,9 @@ class Curator:
             "filters": f"v{FILTERS_VERSION}",
             "embedder": "none" if self.semantic is None else self.semantic.fingerprint,
             "near_duplicates": f"{self.settings.tokenizer} > {self.settings.near_duplicate_threshold}, "
-            f"guards: {', '.join(self.settings.guards) or 'none'}",
+            f"guards: {', '.join(self.settings.guards) or 'none'}, keep {self.settings.keep}",
+            "semantic_duplicates": "none" if self.semantic is None else f"cosine > {self.semantic.threshold}",
+            "personal_data": self.settings.personal_data.value,
         }
 
     def clean(self, candidate: Candidate) -> Candidate:
@@ -133,6 +142,11 @@ class Curator:
         found = [entry for m in candidate.messages for entry in find_personal_data(m.content)]
         if found:
             raised["personal_data"] = {"found": _kinds(found)}
+        if self.settings.personal_data is PersonalDataAction.MASK:
+            masked = [
+                kind for kind, place in PLACEHOLDERS.items() if any(place in m.content for m in candidate.messages)
+            ]
+            raised |= {"masked_personal_data": {"kinds": masked}} if masked else {}
         return raised
 
     def remember(self, sample: Sample) -> None:

@@ -172,6 +172,43 @@ def test_against_and_test(tmp_path: Path) -> None:
     assert (again / "test.jsonl").read_bytes() == (tmp_path / "test.jsonl").read_bytes()
 
 
+def test_one_file_among_several_that_cannot_be_read(tmp_path: Path) -> None:
+    for folder, data in (("a", dump(*GOOD[:4])), ("b", dump(*GOOD[4:])), ("c", b"no json at all\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jsonl").write_bytes(data)
+    inputs = [tmp_path / folder / "x.jsonl" for folder in "abc"]
+    ended = malmoi("curate", *inputs, "-o", tmp_path / "out.jsonl", "--metadata")
+    assert ended.returncode == 0, ended.stderr
+    assert [r["messages"] for r in lines(tmp_path / "out.jsonl")] == [r["messages"] for r in GOOD]
+    assert len({r["metadata"]["id"] for r in lines(tmp_path / "out.jsonl")}) == len(GOOD)
+    assert "unknown_format" in ended.stderr
+
+
+def test_the_test_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    found = []
+    for name, rows in (("a", GOOD), ("b", GOOD[::-1])):
+        (tmp_path / f"{name}.jsonl").write_bytes(dump(*rows))
+        test = tmp_path / f"{name}.test.jsonl"
+        options = ("-o", tmp_path / "o.jsonl", "--test", test, "--test-fraction", "0.4")
+        assert malmoi("curate", tmp_path / f"{name}.jsonl", *options).returncode == 0
+        found.append(sorted(r["messages"][0]["content"] for r in lines(test)))
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+
+
+def test_guards_are_a_choice(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    twins = [
+        row("냉장 창고 입고 마감 시각을 확인하는 절차는 무엇인가요?"),
+        row("냉동 창고 입고 마감 시각을 확인하는 절차는 무엇인가요?"),
+    ]
+    source.write_bytes(dump(*twins))
+    for arguments, kept in (((), 2), (("--guards", "negation"), 1), (("--guards",), 1)):
+        out = tmp_path / "out.jsonl"
+        assert malmoi("curate", source, "-o", out, "--no-semantic", *arguments).returncode == 0
+        assert len(lines(out)) == kept, arguments
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

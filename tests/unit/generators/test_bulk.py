@@ -168,6 +168,7 @@ def test_personal_data(action: PersonalDataAction, accepted: bool, answer: str) 
     assert sample.candidate.answer == answer
     assert "010-2345-6789" not in str(sample.verdict.evidence) + str(sample.flags)
     assert ("personal_data" in sample.flags) == (action is not PersonalDataAction.MASK)
+    assert ("masked_personal_data" in sample.flags) == (action is PersonalDataAction.MASK)
 
 
 def test_contamination_comes_before_duplicates() -> None:

@@ -264,3 +264,17 @@ def test_files_that_cannot_be_read_at_all(tmp_path: Path, data: bytes, code: str
     with pytest.raises((InvalidInputError, UnreadableDocumentError)) as caught:
         list(read_rows(path, "alpaca"))
     assert caught.value.code == code
+
+
+def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("corpora.importers.tables.MAX_GROUP_BYTES", 1 << 20)
+    path = tmp_path / "bomb.parquet"
+    table = pa.table({"question": ["무엇인가요?"] * 40, "answer": ["가" * (1 << 15)] * 40})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 1 << 18
+    with pytest.raises(UnreadableDocumentError) as caught:
+        list(read_rows(path))
+    assert caught.value.code == "row_group_too_large"
