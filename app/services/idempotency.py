@@ -45,7 +45,12 @@ def claim_key(services: Services, claim: IdempotencyClaim, body_sha256: str) -> 
             session.flush()
             return None
     except IntegrityError:
-        pass  # somebody was first: what they stored decides
+        # Somebody was first: what they stored decides.
+        return _earlier_answer(services, claim, body_sha256)
+
+
+def _earlier_answer(services: Services, claim: IdempotencyClaim, body_sha256: str) -> str:
+    """What the first request with this key was answered."""
     with services.store.read() as session:
         known = find(session, IdempotencyRow, IdempotencyRow.key == claim.key, IdempotencyRow.scope == claim.scope)
     if known is not None and known.body_sha256 != body_sha256:

@@ -2,7 +2,8 @@
 
 Texts are analysed on every core a batch at a time, embeddings compared as one matrix product; each decision is the one
 that ``Curator`` would have reached row by row. Memory holds what later rows are compared with (the kept rows), never
-the file. ``keep="best"`` looks through the rows twice. Knows no file format, no store and no progress bar.
+the file. ``keep="best"`` looks through the rows twice and holds those that pass the gates. Knows no file format, no
+store and no progress bar.
 
 Use::
 
