@@ -122,7 +122,11 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says its address in one line once it answers."""
+    """uvicorn that says its address in one line once it answers, and ends event streams when it is to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self.app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -130,6 +134,10 @@ class _Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             print(f"malmoi: http://{shown}:{port}", flush=True)  # noqa: T201 -- the promised line
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.app.state.closing = True
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings) -> None:
@@ -147,6 +155,6 @@ def serve(settings: Settings) -> None:
             services = replace(services, wake=supervisor.wake)
         app = create_app(services, supervisor)
         config = uvicorn.Config(app, log_level=logging.WARNING, access_log=False)
-        _Server(config).run(sockets=[listener])
+        _Server(config, app).run(sockets=[listener])
     finally:
         listener.close()

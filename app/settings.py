@@ -12,8 +12,9 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -32,6 +33,10 @@ _USERINFO = re.compile(r"(?<=://)([^:/@?#]*):.*@", re.DOTALL)
 _PASSWORD_PARAMETER = re.compile(r"([?&;][^=&;]*(?:password|secret|token|key)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
 
+#: US dollars per million tokens; six decimals make every token a whole number of picodollars.
+TokenPrice = Annotated[Decimal, Field(ge=0, le=100_000, decimal_places=6)]
+
+
 class Settings(BaseModel):
     """All settings, validated and frozen."""
 
@@ -46,8 +51,20 @@ class Settings(BaseModel):
     model_base_url: str | None = Field(None, description="OpenAI-compatible endpoint that generators ask.")
     model_api_key: SecretStr | None = Field(None, description="Key for the model endpoint.")
     model: str | None = Field(None, description="Default model name at the endpoint.")
-    model_concurrency: int = Field(8, ge=1, le=256, description="Requests to the endpoint in flight at once.")
+    judge_model: str | None = Field(None, description="Model that judges what the rules let through; none judges.")
+    model_prices: dict[str, tuple[TokenPrice, TokenPrice]] = Field(
+        {},
+        description="What models cost: name to US dollars per million tokens, [prompt, completion]; JSON or TOML.",
+    )
+    model_concurrency: int = Field(8, ge=1, le=1024, description="Requests to the endpoint in flight at once.")
     model_timeout_s: float = Field(120.0, gt=0, description="Seconds to wait for one reply of the endpoint.")
+    model_requests_per_minute: float | None = Field(
+        None, ge=1, description="Requests a minute at the endpoint; its own headers say it where they do."
+    )
+    model_tokens_per_minute: float | None = Field(None, ge=1, description="Tokens a minute at the endpoint, likewise.")
+    model_down_after_s: float = Field(
+        600.0, gt=0, description="Seconds of nothing but failures after which a job pauses."
+    )
     embedder: Literal["hashed"] = Field("hashed", description="Embedder of new corpora; 'hashed' needs no weights.")
     models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
     max_upload_mb: int = Field(512, ge=1, description="Largest request body in MB.")
@@ -94,9 +111,21 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
             continue
         if name in ("api_keys", "allowed_hosts"):
             values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
+        elif name == "model_prices":
+            values[name] = _table(name, raw)
         else:
             values[name] = raw
     return values
+
+
+def _table(name: str, raw: str) -> Any:
+    """A JSON object; its numbers keep their decimal digits."""
+    try:
+        return json.loads(raw, parse_float=Decimal)
+    except ValueError as exc:
+        raise InvalidInputError(
+            f'setting {name.upper()}: no JSON object ({exc}); write {{"gpt-4o-mini": ["0.15", "0.60"]}}.', param=name
+        ) from exc
 
 
 def _from_file(config: Path | None) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Conversations as lines and files that other tools read: messages, ShareGPT, Alpaca, prompt/completion, CSV, Parquet.
 
-A conversation that a format cannot carry (several turns or a system turn in Alpaca, prompt/completion and CSV) is
-refused and counted by reason; nothing is cut. What is written here is read back by ``corpora.importers`` as the same
-messages. Cells of CSV are written as they are: one that begins with ``=`` is a formula to a spreadsheet, and guarding
-it would change the data, so open such files there as text. Knows nothing of stores and of HTTP.
+A conversation that a format cannot carry (several turns, a system turn or an answer that is not trained on in Alpaca,
+prompt/completion and CSV) is refused and counted by reason; nothing is cut. What is written here is read back by
+``corpora.importers`` as the same messages. Cells of CSV are written as they are: one that begins with ``=`` is a
+formula to a spreadsheet, and guarding it would change the data, so open such files there as text. Knows nothing of
+stores and of HTTP.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ class ExportReport:
 
 
 def _messages(messages: Sequence[Message], metadata: Mapping[str, Any] | None) -> str:
-    return message_line([{"role": m.role, "content": m.content} for m in messages], metadata)
+    return message_line([{"role": m.role, "content": m.content, "weight": m.weight} for m in messages], metadata)
 
 
 def _sharegpt(messages: Sequence[Message], metadata: Mapping[str, Any] | None) -> str:
-    return _line({"conversations": [{"from": _SPEAKERS[m.role], "value": m.content} for m in messages]}, metadata)
+    turns: list[dict[str, Any]] = [{"from": _SPEAKERS[m.role], "value": m.content} for m in messages]
+    for turn, message in zip(turns, messages, strict=True):
+        if message.weight is not None:
+            turn["weight"] = message.weight
+    return _line({"conversations": turns}, metadata)
 
 
 def _alpaca(messages: Sequence[Message], metadata: Mapping[str, Any] | None) -> str:
@@ -78,7 +83,10 @@ _SINGLE_TURN = frozenset({"alpaca", "prompt_completion", "csv"})
 
 
 def refusal(messages: Sequence[Message], format: str) -> str | None:  # noqa: A002 - the name users know
-    """Why the format cannot carry the conversation: ``no_answer``, ``system_turn`` or ``multi_turn``; else None."""
+    """Why the format cannot carry the conversation; None when it can.
+
+    ``no_answer``, ``system_turn``, ``multi_turn``, or ``untrained_turn``: an answer of weight 0.
+    """
     roles = [message.role for message in messages]
     if "assistant" not in roles:
         return "no_answer"
@@ -87,6 +95,9 @@ def refusal(messages: Sequence[Message], format: str) -> str | None:  # noqa: A0
             return "system_turn"
         if roles != ["user", "assistant"]:
             return "multi_turn"
+        # Without its weight of 0 the answer would be trained on; a weight of 1 says what is so anyway.
+        if messages[1].weight == 0:
+            return "untrained_turn"
     return None
 
 
@@ -112,8 +123,8 @@ def export_line(
 def write_export(rows: Iterable[ExportRow], stream: BinaryIO, format: str) -> ExportReport:  # noqa: A002
     """Write a file, row by row.
 
-    Metadata stands beside the messages in formats of lines, as a JSON text in the column ``metadata`` of Parquet, and
-    has no place in CSV.
+    Metadata stands beside the messages in formats of lines, as a JSON text in the column ``metadata`` of Parquet (with
+    the turns' ``weights``, where a row has any), and has no place in CSV.
 
     Args:
         rows: Conversations with their metadata or None.
@@ -182,13 +193,27 @@ def _write_parquet(rows: Iterator[ExportRow], stream: BinaryIO) -> int:
             table = [
                 {
                     "messages": [{"role": m.role, "content": m.content} for m in messages],
-                    "metadata": None if metadata is None else json.dumps(dict(metadata), ensure_ascii=False),
+                    "metadata": _beside(messages, metadata),
                 }
                 for messages, metadata in group
             ]
             writer.write_table(pa.Table.from_pylist(table, schema=schema))
             written += len(group)
     return written
+
+
+def _beside(messages: Sequence[Message], metadata: Mapping[str, Any] | None) -> str | None:
+    """The metadata of a row of Parquet, and the weights of its turns where it has any.
+
+    As a field of the messages they would be null in every other row, and a null weight is no messages schema.
+    """
+    weights = [message.weight for message in messages]
+    told = dict(metadata or {})
+    if any(weight is not None for weight in weights):
+        told["weights"] = weights
+    elif metadata is None:
+        return None
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _unknown(name: str, known: Sequence[str]) -> InvalidInputError:

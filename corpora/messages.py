@@ -37,6 +37,8 @@ MIN_EXAMPLES = 10
 MAX_DEPTH = 32
 _ROLES = ("system", "user", "assistant")
 _KEYS = frozenset({"role", "content", "name", "weight"})
+#: Keys of a message in an export, in this order.
+_WRITTEN = ("role", "content", "weight")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,8 +227,8 @@ def validate_training_file(
 
 
 def message_line(messages: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any] | None = None) -> str:
-    """One export line: role and content of each message, Hangul as it is, metadata only where given."""
-    row: dict[str, Any] = {"messages": [{"role": m["role"], "content": m["content"]} for m in messages]}
+    """One export line: role, content and weight of each message, Hangul as it is; weight and metadata where given."""
+    row: dict[str, Any] = {"messages": [{key: m[key] for key in _WRITTEN if m.get(key) is not None} for m in messages]}
     if metadata is not None:
         row["metadata"] = dict(metadata)
     return json.dumps(row, ensure_ascii=False)

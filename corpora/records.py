@@ -44,6 +44,7 @@ class Message:
 
     role: Role  #: Who speaks.
     content: str  #: What is said, NFC.
+    weight: int | None = None  #: 0 where an assistant turn is not trained, 1 where it is; None says nothing: trained.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,7 @@ class Provenance:
     seed_ids: tuple[str, ...] = ()  #: Seed tasks that stood in the prompt.
     group: str | None = None  #: Article or dialogue of an imported row; a split never parts one.
     versions: dict[str, str] = field(default_factory=dict)  #: Tokenizer, filters and the like by name.
+    traits: dict[str, Any] = field(default_factory=dict)  #: What was planned for it: question type, persona, operation.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,16 +7,19 @@ decided. Knows nothing of how slots are scheduled or judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from corpora.bundled.loader import SeedTask
 from corpora.records import Candidate, Chunk, Message, Sample
-from generators.ports import Reply, Usage
+from generators.ports import ModelRequest, Reply, Usage
 from retrieval.retriever import Retriever
 
-__all__ = ["Generator", "ModelClient", "PoolView", "SlotPlan", "SlotResult", "Workspace"]
+__all__ = ["Generator", "ModelClient", "PoolView", "SlotPlan", "SlotResult", "SourceItem", "UserLevel", "Workspace"]
+
+#: How the user side is to speak: ``plain`` is 반말, ``polite`` is 존댓말, ``any`` leaves it open.
+UserLevel = Literal["any", "plain", "polite"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +30,8 @@ class SlotPlan:
     generator: str  #: Name of the generator that runs it.
     heldout: bool  #: Whether it runs on held-out documents.
     seed: int  #: Seed of everything random in it; a function of the job's seed and the number.
-    source: str | None = None  #: Id of the chunk it is about, for a generator that reads documents.
+    source: str | None = None  #: Id of the chunk or source item it is about, for a generator that has such.
+    user_level: UserLevel = "any"  #: How the user side is to speak in this slot.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,19 +46,24 @@ class SlotResult:
 class ModelClient(Protocol):
     """A language model, with the job's cache and budget behind it."""
 
-    async def complete(
-        self,
-        *,
-        slot: int,
-        step: str,
-        messages: Sequence[Message],
-        max_tokens: int,
-        temperature: float,
-        top_p: float = 1.0,
-        seed: int | None = None,
-    ) -> tuple[Reply, Usage]:
-        """One reply and what it cost."""
+    async def complete(self, request: ModelRequest) -> tuple[Reply, Usage]:
+        """One reply and what it cost.
+
+        Raises:
+            BudgetExhaustedError: the budget does not cover another send.
+            EndpointError: one of the kinds in ``generators.llm.errors``.
+        """
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceItem:
+    """Something other than a chunk that a slot works on: a row of an uploaded file or a sample of a dataset."""
+
+    id: str  #: Stable id: a sample's id, or the file's id and the row's number.
+    messages: tuple[Message, ...] = ()  #: A conversation, or a task and its answer.
+    text: str = ""  #: A passage or a dialogue as plain text, where it is one.
+    group: str | None = None  #: Article, dialogue or sample that it belongs to; variants of a sample share it.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,16 +73,28 @@ class Workspace:
     chunks: tuple[Chunk, ...] = ()  #: Chunks of this side's documents.
     retriever: Retriever | None = None  #: Search over exactly these chunks.
     seed_tasks: tuple[SeedTask, ...] = ()  #: Seed tasks.
+    items: Mapping[str, tuple[SourceItem, ...]] = field(default_factory=dict)  #: Source items by generator name.
     model: ModelClient | None = None  #: The language model, where one is configured.
     _by_id: dict[str, Chunk] = field(init=False, repr=False, compare=False)
+    _items: dict[tuple[str, str], SourceItem] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the chunks by id."""
+        """Index chunks and items by id."""
         object.__setattr__(self, "_by_id", {chunk.id: chunk for chunk in self.chunks})
+        items = {(name, item.id): item for name, members in self.items.items() for item in members}
+        object.__setattr__(self, "_items", items)
 
     def chunk(self, chunk_id: str | None) -> Chunk | None:
         """The chunk of that id on this side, or None: its document was deleted since the plan was made."""
         return self._by_id.get(chunk_id) if chunk_id is not None else None
+
+    def item(self, generator: str, item_id: str | None) -> SourceItem | None:
+        """A generator's source item of that id, or None: it was deleted since the plan was made."""
+        return self._items.get((generator, item_id)) if item_id is not None else None
+
+    def holds(self, generator: str, source: str) -> bool:
+        """Whether the chunk or item that a slot is about is still there."""
+        return source in self._by_id or (generator, source) in self._items
 
 
 class PoolView(Protocol):

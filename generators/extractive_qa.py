@@ -1,8 +1,8 @@
 """Questions by rule with verbatim answers: no model, no key, no network.
 
-A slot is one chunk; it yields every question that ``extractive_rules`` makes of it. A question is kept only if it
-retrieves its own chunk. Fit for a first dataset, demonstrations and seeds: few surface forms, but nothing invented,
-and every answer is a range of its document.
+A slot is one chunk; it yields the questions that ``extractive_rules`` makes of it, each in a surface form that the
+slot's seed picks among those whose share of the job is not used up. A question is kept only if it retrieves its own
+chunk. The rules refuse rather than guess: many chunks give nothing, and every answer is a range of its document.
 
 Worked example: the sentence "반품을 등록하려면 RT-120 화면에서 송장 번호를 조회합니다." gives the question
 "반품을 등록하려면 어떻게 해야 하나요?" with the whole sentence as its answer.
@@ -10,15 +10,23 @@ Worked example: the sentence "반품을 등록하려면 RT-120 화면에서 송�
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpora.ids import content_id
 from corpora.records import Candidate, Chunk, Message, Provenance, Span, Verdict
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
+from generators.extractive_forms import filled, ordered_templates
 from generators.extractive_rules import RULES_VERSION, Draft, drafts
 
 __all__ = ["ExtractiveQa", "ExtractiveQaParams"]
+
+#: Trait of a candidate: the surface form of its question.
+TEMPLATE = "template"
 
 
 class ExtractiveQaParams(BaseModel):
@@ -27,9 +35,15 @@ class ExtractiveQaParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     retrieval_depth: int = Field(
-        default=3, ge=1, le=50, description="A question must find its own chunk among this many hits."
+        default=10, ge=1, le=50, description="A question must find its own chunk among this many hits."
     )
     max_answer_chars: int = Field(default=900, ge=20, description="Longest answer in characters.")
+    max_template_share: float = Field(
+        default=0.15, gt=0, le=1, description="Largest share of this generator's samples that one surface form gives."
+    )
+    template_floor: int = Field(
+        default=6, ge=1, description="Samples that a surface form may give before its share counts."
+    )
 
 
 class ExtractiveQa:
@@ -46,39 +60,81 @@ class ExtractiveQa:
         """One slot a chunk."""
         return [chunk.id for chunk in workspace.chunks]
 
-    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:  # noqa: ARG002
+    async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         """Every question on the slot's chunk."""
         chunk = workspace.chunk(plan.source)
         if chunk is None:
             raise ValueError(f"slot {plan.slot} has no chunk '{plan.source}' on its side")
-        return SlotResult(
-            candidates=tuple(self._candidate(d, chunk, plan, workspace) for d in drafts(chunk, plan.seed))
-        )
+        used = _Used(self.params, pool)
+        following = workspace.chunk(content_id("chunk", chunk.document_id, chunk.index + 1))
+        candidates = []
+        for draft in drafts(chunk, following):
+            names = ordered_templates(draft.rule, plan.seed, f"{draft.start}")
+            template = next((name for name in names if used.fits(name)), None)
+            rejection = used.verdict(names) if template is None else None
+            candidate = self._candidate(draft, template or names[0], (chunk, plan))
+            rejection = rejection or self._gate(candidate, chunk, workspace)
+            if rejection is None:
+                used.count(template or names[0])
+            candidates.append(replace(candidate, rejection=rejection))
+        return SlotResult(candidates=tuple(candidates))
 
-    def _candidate(self, draft: Draft, chunk: Chunk, plan: SlotPlan, workspace: Workspace) -> Candidate:
+    def _candidate(self, draft: Draft, template: str, where: tuple[Chunk, SlotPlan]) -> Candidate:
+        chunk, plan = where
         answer = chunk.text[draft.start : draft.end]
         span = Span(document_id=chunk.document_id, start=chunk.start + draft.start, end=chunk.start + draft.end)
+        question = filled(template, draft.phrases)
         return Candidate(
-            messages=(Message(role="user", content=draft.question), Message(role="assistant", content=answer)),
+            messages=(Message(role="user", content=question), Message(role="assistant", content=answer)),
             provenance=Provenance(
                 generator=self.name,
                 slot=plan.slot,
-                prompt=f"{draft.rule}@v{RULES_VERSION}",
+                prompt=f"{template}@v{RULES_VERSION}",
                 document_id=chunk.document_id,
                 chunk_ids=(chunk.id,),
                 spans=(span,),
+                traits={TEMPLATE: template},
             ),
             grounded=True,
-            rejection=self._gate(draft.question, answer, chunk, workspace),
         )
 
-    def _gate(self, question: str, answer: str, chunk: Chunk, workspace: Workspace) -> Verdict | None:
-        if len(answer) > self.params.max_answer_chars:
+    def _gate(self, candidate: Candidate, chunk: Chunk, workspace: Workspace) -> Verdict | None:
+        length = len(candidate.answer)
+        if length > self.params.max_answer_chars:
             evidence = {"limit": self.params.max_answer_chars}
-            return Verdict(stage="filter", reason="answer_too_long", score=len(answer), evidence=evidence)
+            return Verdict(stage="filter", reason="answer_too_long", score=length, evidence=evidence)
         assert workspace.retriever is not None
-        found = [hit.chunk.id for hit in workspace.retriever.search(question, self.params.retrieval_depth)]
+        hits = workspace.retriever.search(candidate.question, self.params.retrieval_depth)
+        found = [hit.chunk.id for hit in hits]
         if chunk.id in found:
             return None
         shown = {"depth": self.params.retrieval_depth, "found": found}
         return Verdict(stage="grounding", reason="does_not_retrieve_source", evidence=shown)
+
+
+class _Used:
+    """How often each template was used, as far as a slot may know."""
+
+    def __init__(self, params: ExtractiveQaParams, pool: PoolView) -> None:
+        self._params = params
+        samples = [s.candidate.provenance for s in pool.accepted()]
+        self._counts = Counter(p.traits.get(TEMPLATE, "") for p in samples if p.generator == ExtractiveQa.name)
+
+    def fits(self, template: str) -> bool:
+        """Whether one more sample keeps the template within its share."""
+        return self._counts[template] < self._limit
+
+    @property
+    def _limit(self) -> int:
+        return max(self._params.template_floor, math.floor(self._params.max_template_share * self._counts.total()))
+
+    def count(self, template: str) -> None:
+        """One more of this slot's own."""
+        self._counts[template] += 1
+
+    def verdict(self, names: Sequence[str]) -> Verdict:
+        """Why none of these templates may be used."""
+        evidence = {"templates": sorted(names), "limit": self._limit}
+        return Verdict(
+            stage="filter", reason="template_share", score=self._params.max_template_share, evidence=evidence
+        )

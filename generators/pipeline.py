@@ -2,7 +2,8 @@
 
 Replies arrive in any order; slot *n* starts when slots up to *n - W* are decided and sees only those, so that the
 samples are the same whatever the order of arrival, and the same after a kill. To resume is to ask the sink what is
-decided and to go on at the next slot. Knows the ports, not what is behind them.
+decided and to go on at the next slot. Deciding (morphemes, near-duplicates, the store) runs in a thread, one slot at a
+time, so that it never holds up the requests. Knows the ports, not what is behind them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from corpora.ids import content_id
-from corpora.records import Candidate, Sample
+from corpora.records import Candidate, Chunk, Sample
 from generators.base import Generator, SlotPlan, SlotResult, Workspace
 from generators.curation.curator import Curator
+from generators.curation.judge import Judge
 from generators.planning import plan_slots
-from generators.ports import BudgetExhaustedError, Ledger, ReplyCache, SampleSink, SlotOutcome
+from generators.pool import Pool
+from generators.ports import BudgetExhaustedError, Ledger, ReplyCache, SampleSink, SlotOutcome, Usage
+from generators.speech import SpeechContract, mend, with_level
+from generators.yields import Yields
 
 __all__ = ["PipelineConfig", "PipelineResult", "Ports", "plan_slots", "run_pipeline"]
 
@@ -33,6 +38,9 @@ class PipelineConfig:
     target: int | None = None  #: Accepted samples to stop at; None uses up the plan.
     window: int = 8  #: Slots that may run ahead of the last decided one.
     versions: Mapping[str, str] = field(default_factory=dict)  #: Of tokenizer, filters …; kept with every sample.
+    contract: SpeechContract = field(default_factory=SpeechContract)  #: How both sides speak.
+    patience: int | None = None  #: Slots in a row without an accepted sample after which a generator is used up.
+    patience_from: int = 0  #: First slot that counts for patience: where somebody resumed the job.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,19 +63,8 @@ class PipelineResult:
     rejected: int  #: Candidates rejected, earlier attempts included.
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The pool as slot ``limit + W`` may see it."""
-
-    pool: Sequence[Sample]
-    limit: int
-
-    def accepted(self) -> Sequence[Sample]:
-        return [sample for sample in self.pool if sample.candidate.provenance.slot <= self.limit]
-
-
 class _Run:
-    """The state of one run; ``pool`` and ``decided`` only ever grow."""
+    """The state of one run; the pool and the decided slots only ever grow."""
 
     def __init__(
         self,
@@ -75,34 +72,44 @@ class _Run:
         plan: Sequence[SlotPlan],
         generators: Mapping[str, Generator],
         sides: tuple[Workspace, Workspace | None],
-        curator: Curator,
+        curation: tuple[Curator, Judge | None],
         sink: SampleSink,
     ) -> None:
         self.config = config
         self.plan = plan
         self.generators = generators
         self.sides = sides
-        self.curator = curator
+        self.curator, self.judge = curation
         self.sink = sink
-        self.pool: list[Sample] = []
+        self.pool = Pool()
         self.decided = 0
         self.rejected = 0
         self.tasks: dict[int, asyncio.Task[SlotResult]] = {}
+        self.yields = Yields(plan, generators, config)
         for outcome in sink.committed():
+            for sample in outcome.samples:
+                if sample.accepted:
+                    self.curator.remember(sample)
             self._count(outcome)
 
     def _count(self, outcome: SlotOutcome) -> None:
+        accepted = 0
         for sample in outcome.samples:
             if sample.accepted:
-                self.pool.append(sample)
-                self.curator.remember(sample)
-            else:
-                self.rejected += 1
+                self.pool.add(sample)
+                accepted += 1
+        self.rejected += len(outcome.samples) - accepted
+        self.yields.count(outcome, accepted)
         self.decided += 1
 
     @property
     def reached(self) -> bool:
         return self.config.target is not None and len(self.pool) >= self.config.target
+
+    @property
+    def over(self) -> bool:
+        """Whether no slot is left that could give anything."""
+        return self.decided >= len(self.plan) or self.yields.over(self.decided)
 
     def start_ready(self) -> None:
         """Start every slot that the window allows."""
@@ -113,11 +120,38 @@ class _Run:
 
     async def _run_slot(self, planned: SlotPlan) -> SlotResult:
         workspace = self.sides[1] if planned.heldout else self.sides[0]
-        if planned.source is not None and (workspace is None or workspace.chunk(planned.source) is None):
+        if planned.source is not None and (workspace is None or not workspace.holds(planned.generator, planned.source)):
             return SlotResult(failed="source_deleted")
+        if self.yields.used_up(planned):
+            return SlotResult(failed="no_new_candidates")
         assert workspace is not None
-        view = _View(self.pool, planned.slot - self.config.window)
-        return await self.generators[planned.generator].run(planned, workspace, view)
+        view = self.pool.until(planned.slot - self.config.window)
+        result = await self.generators[planned.generator].run(planned, workspace, view)
+        # Level and endings first: what the judge sees is what will be stored.
+        spoken = await asyncio.to_thread(self._spoken, planned, result)
+        return spoken if self.judge is None else await self._judged(planned, spoken, workspace, self.judge)
+
+    def _spoken(self, planned: SlotPlan, result: SlotResult) -> SlotResult:
+        candidates = tuple(
+            self.curator.clean(mend(with_level(candidate, planned.user_level), self.config.contract.assistant))
+            if candidate.malformed is None
+            else candidate
+            for candidate in result.candidates
+        )
+        return replace(result, candidates=candidates)
+
+    async def _judged(self, planned: SlotPlan, result: SlotResult, workspace: Workspace, judge: Judge) -> SlotResult:
+        """Every candidate that the rules let through, judged by a model; nobody pays to judge the others."""
+        candidates: list[Candidate] = []
+        usage = result.usage
+        for position, candidate in enumerate(result.candidates):
+            judged, spent = candidate, Usage()
+            if await asyncio.to_thread(self.curator.gate, candidate, test=planned.heldout) is None:
+                shown = _shown(candidate, workspace)
+                judged, spent = await judge.review(candidate, shown, slot=planned.slot, position=position)
+            candidates.append(judged)
+            usage += spent
+        return replace(result, candidates=tuple(candidates), usage=usage)
 
     def decide(self, result: SlotResult) -> None:
         """Judge the next slot's candidates and commit them in one go."""
@@ -133,15 +167,9 @@ class _Run:
             slot=planned.slot, generator=planned.generator, samples=samples, failed=result.failed, usage=result.usage
         )
         self.sink.commit(outcome)
-        for sample in samples:
-            if sample.accepted:
-                self.pool.append(sample)
-            else:
-                self.rejected += 1
-        self.decided += 1
+        self._count(outcome)
 
     def _judge(self, planned: SlotPlan, position: int, candidate: Candidate) -> Sample:
-        candidate = self.curator.clean(candidate)
         verdict = self.curator.judge(candidate, test=planned.heldout)
         provenance = replace(candidate.provenance, versions=dict(self.config.versions))
         candidate = replace(candidate, provenance=provenance)
@@ -164,8 +192,9 @@ class _Run:
         while flying:
             _, flying = await asyncio.wait(flying, timeout=STOP_POLL_S)
             if flying and should_stop():
-                await self.abandon()
-                return
+                break
+        # Those that failed too are asked for their end, or asyncio reports them as forgotten.
+        await self.abandon()
 
     async def abandon(self) -> None:
         """Drop what is in flight."""
@@ -179,6 +208,12 @@ class _Run:
         )
 
 
+def _shown(candidate: Candidate, workspace: Workspace) -> list[Chunk]:
+    """The passages that a grounded candidate was made from, its own first."""
+    found = (workspace.chunk(chunk_id) for chunk_id in candidate.provenance.chunk_ids)
+    return [chunk for chunk in found if chunk is not None] if candidate.grounded else []
+
+
 async def run_pipeline(
     config: PipelineConfig,
     plan: Sequence[SlotPlan],
@@ -188,6 +223,7 @@ async def run_pipeline(
     curator: Curator,
     ports: Ports,
     should_stop: Callable[[], bool],
+    judge: Judge | None = None,
 ) -> PipelineResult:
     """Run ``plan`` from the first slot that the sink does not hold.
 
@@ -197,8 +233,8 @@ async def run_pipeline(
     Raises:
         MalmoiError: what a generator raised, after everything before its slot was committed.
     """
-    run = _Run(config, plan, generators, sides, curator, ports.sink)
-    while not run.reached and run.decided < len(plan):
+    run = _Run(config, plan, generators, sides, (curator, judge), ports.sink)
+    while not run.reached and not run.over:
         run.start_ready()
         task = run.tasks[run.decided]
         while not task.done():
@@ -215,11 +251,11 @@ async def run_pipeline(
             await run.settle(should_stop)
             raise
         del run.tasks[run.decided]
-        run.decide(result)
+        await asyncio.to_thread(run.decide, result)
         if should_stop():
             await run.abandon()
             return run.result("stopped", None)
     await run.settle(should_stop)
-    if config.target is None or run.reached:
+    if run.reached or (config.target is None and run.decided == len(plan) and not run.yields.stopped):
         return run.result("succeeded", None)
     return run.result("incomplete", "no_new_candidates")

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from generators.base import Generator, SlotPlan, Workspace
+from generators.speech import SpeechContract, user_level
 
 __all__ = ["plan_slots", "restore_plan", "slot_seed"]
 
@@ -22,6 +23,7 @@ def plan_slots(
     *,
     seed: int,
     heldout_fraction: float,
+    contract: SpeechContract | None = None,
 ) -> list[SlotPlan]:
     """Every slot that the generators can fill, mixed by weight, a proportional share of them held out.
 
@@ -30,6 +32,7 @@ def plan_slots(
         sides: Workspaces of the training and of the held-out documents (None when nothing is held out).
         seed: The job's seed.
         heldout_fraction: Share of the slots that runs on held-out documents, while there are any.
+        contract: How the user side speaks; None leaves it open.
 
     Returns:
         Slots numbered from 0. The job ends earlier when it reaches its target.
@@ -55,24 +58,28 @@ def plan_slots(
         remaining = left[generator.name]
         wants_held = held < heldout_fraction * (len(plan) + 1)
         side = 1 if remaining[1] > 0 and (wants_held or remaining[0] == 0) else 0
-        slot = len(plan)
-        plan.append(
-            SlotPlan(
-                slot=slot,
-                generator=generator.name,
-                heldout=bool(side),
-                seed=slot_seed(seed, slot),
-                source=sources[generator.name][side][used[generator.name][side]],
-            )
-        )
+        source = sources[generator.name][side][used[generator.name][side]]
+        plan.append(_slot(len(plan), (generator.name, bool(side), source), seed, contract or SpeechContract()))
         held += side
         remaining[side] -= 1
         used[generator.name][side] += 1
 
 
-def restore_plan(slots: Iterable[tuple[str, bool, str | None]], seed: int) -> list[SlotPlan]:
+def restore_plan(
+    slots: Iterable[tuple[str, bool, str | None]], seed: int, contract: SpeechContract | None = None
+) -> list[SlotPlan]:
     """The plan out of what was stored of it: (generator, held out, source) of each slot in order."""
-    return [
-        SlotPlan(slot=slot, generator=generator, heldout=held, seed=slot_seed(seed, slot), source=source)
-        for slot, (generator, held, source) in enumerate(slots)
-    ]
+    return [_slot(slot, entry, seed, contract or SpeechContract()) for slot, entry in enumerate(slots)]
+
+
+def _slot(slot: int, entry: tuple[str, bool, str | None], job_seed: int, contract: SpeechContract) -> SlotPlan:
+    generator, heldout, source = entry
+    seed = slot_seed(job_seed, slot)
+    return SlotPlan(
+        slot=slot,
+        generator=generator,
+        heldout=heldout,
+        seed=seed,
+        source=source,
+        user_level=user_level(contract, seed),
+    )

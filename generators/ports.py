@@ -1,25 +1,35 @@
-"""What crosses the generators' wall: three small protocols and the frozen values that go with them.
+"""What crosses the generators' wall: four small protocols and the frozen values that go with them.
 
-``ReplyCache`` keeps model replies, ``SampleSink`` commits a slot's decisions, ``Ledger`` holds the budget. Each has an
-in-memory version in ``generators.memory``; ``app.store`` implements them on SQL. This module knows neither.
+``ReplyCache`` keeps model replies, ``SampleSink`` commits a slot's decisions, ``Ledger`` holds the budget, ``BatchLog``
+the batches that are under way. Each has an
+in-memory version in ``generators.memory``; ``app.store`` implements them on SQL. This module knows neither. Cache and
+ledger are asked for every request, hundreds at once, so they are coroutines: a store may write many in one go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from decimal import Decimal
+from typing import Any, Protocol
 
 from corpora.errors import MalmoiError
-from corpora.records import Sample
+from corpora.records import Message, Sample
 
 __all__ = [
+    "BatchLine",
+    "BatchLog",
+    "BatchRecord",
     "Budget",
     "BudgetExhaustedError",
+    "Claim",
     "Ledger",
+    "ModelRequest",
+    "Price",
     "Reply",
     "ReplyCache",
     "SampleSink",
+    "Settlement",
     "SlotOutcome",
     "Usage",
 ]
@@ -57,6 +67,54 @@ class Budget:
 
     max_requests: int | None = None  #: Requests that may be sent.
     max_tokens: int | None = None  #: Prompt and completion tokens together.
+    max_cost_usd: Decimal | None = None  #: US dollars; a model without a price can't be asked under such a limit.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens; fractions of a cent are prices too."""
+
+    prompt_usd: Decimal  #: Per million tokens sent.
+    completion_usd: Decimal  #: Per million tokens received.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRequest:
+    """One question to a language model."""
+
+    slot: int  #: Number of the slot that asks.
+    step: str  #: Which of the slot's requests this is; (slot, step) never asks two different things at once.
+    messages: tuple[Message, ...]  #: The conversation so far.
+    max_tokens: int  #: Upper limit of the reply in tokens.
+    temperature: float = 1.0  #: Sampling temperature.
+    top_p: float = 1.0  #: Nucleus of the sampling.
+    seed: int | None = None  #: Sampling seed, sent where the endpoint takes one.
+    stop: tuple[str, ...] = ()  #: Texts that end the reply.
+    presence_penalty: float = 0.0  #: As OpenAI defines it, -2 to 2.
+    schema: Mapping[str, Any] | None = (
+        None  #: JSON Schema of the reply, used where the endpoint can hold a model to it.
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What one request may cost at most; reserved before it is sent."""
+
+    slot: int  #: Slot that asks.
+    step: str  #: Which of its requests.
+    model: str  #: Model asked, the key of the price table.
+    prompt_tokens: int  #: Upper bound of the tokens sent.
+    completion_tokens: int  #: Upper bound of the tokens received: the request's ``max_tokens``.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """What one request really cost and how it ended."""
+
+    prompt_tokens: int  #: Tokens sent, as reported; the upper bound where nobody reported any.
+    completion_tokens: int  #: Tokens received.
+    outcome: str  #: ``ok``, or what went wrong: ``http_429``, ``http_500``, ``timeout``, ``connection``, ``nonsense`` …
+    latency_s: float = 0.0  #: Seconds from sending to the end of the answer.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +142,11 @@ class SlotOutcome:
 class ReplyCache(Protocol):
     """Successful replies by (slot, step, hash of the canonical request) of one job."""
 
-    def get(self, slot: int, step: str, request_hash: str) -> Reply | None:
+    async def get(self, slot: int, step: str, request_hash: str) -> Reply | None:
         """The stored reply, or None."""
         ...
 
-    def put(self, slot: int, step: str, request_hash: str, reply: Reply) -> None:
+    async def put(self, slot: int, step: str, request_hash: str, reply: Reply) -> None:
         """Store a reply durably before it is used."""
         ...
 
@@ -112,14 +170,57 @@ class SampleSink(Protocol):
 class Ledger(Protocol):
     """The budget of one job: reserved before a request is sent, settled after it."""
 
-    def reserve(self, tokens: int) -> int:
-        """Reserve one request of at most ``tokens`` tokens and return a reservation id.
+    async def reserve(self, claim: Claim) -> int:
+        """Reserve one request durably and return a reservation id.
 
         Raises:
-            BudgetExhaustedError: the budget does not cover it.
+            BudgetExhaustedError: the budget does not cover it; nothing is reserved.
         """
         ...
 
-    def settle(self, reservation: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Replace the reservation by what the request really used."""
+    async def settle(self, reservation: int, settlement: Settlement) -> None:
+        """Replace the reservation by what the request really used; one of an earlier attempt too.
+
+        Raises:
+            ValueError: there is no such reservation, or it is settled.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchLine:
+    """One request inside a batch, with what is needed to settle and store its reply after a restart."""
+
+    slot: int  #: Slot that asks.
+    step: str  #: Which of its requests.
+    request_hash: str  #: Key of its reply in the cache.
+    reservation: int  #: Of the ledger, made before the batch was sent.
+    prompt_tokens: int  #: Upper bound of the tokens sent.
+    completion_tokens: int  #: Upper bound of the tokens received.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRecord:
+    """A batch that was sent, or was about to be, and is not collected yet."""
+
+    token: str  #: Our own name of it, sent along, so that a batch can be found whose id never arrived.
+    batch_id: str | None  #: The endpoint's name of it; None until the endpoint has answered.
+    model: str  #: Model asked.
+    created_at: float  #: Unix seconds.
+    lines: tuple[BatchLine, ...]  #: What is in it.
+
+
+class BatchLog(Protocol):
+    """The batches of one job that are not collected yet."""
+
+    async def uncollected(self) -> list[BatchRecord]:
+        """Every record that was put and not removed, oldest first."""
+        ...
+
+    async def put(self, record: BatchRecord) -> None:
+        """Store a record durably, replacing the one of the same token."""
+        ...
+
+    async def remove(self, token: str) -> None:
+        """Forget a batch: every line of it is settled, and every reply is in the cache."""
         ...

@@ -1,7 +1,8 @@
 """The gates of a question-answer pair that claims to rest on passages: quotes, numbers, a question that stands alone.
 
 Pure functions of texts. Each gives a ``Verdict`` of stage ``grounding`` with its evidence, or None where it sees no
-fault. Must not know models, prompts or the index; ``rag_qa`` runs them in order.
+fault. Must not know models, prompts or the index; ``grounding`` and the generators run them in order, cheap first.
+Numbers, codes and nouns are compared; whether a sentence of an answer twists what its words say, only a judge sees.
 """
 
 from __future__ import annotations
@@ -9,26 +10,65 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from corpora.korean.analyse import nouns
 from corpora.korean.quantities import quantities
 from corpora.records import Verdict
 from generators.curation.standalone import pointing_phrase
 
 __all__ = [
     "MIN_QUOTE_CHARS",
+    "MIN_SUPPORTED_NOUNS",
+    "asks_structure",
+    "codes",
     "find_quote",
     "mentions_passages",
     "refused",
     "stands_alone",
+    "ungrounded",
+    "unsupported_code",
     "unsupported_number",
 ]
 
 #: Characters, blanks not counted, that a quote needs to be evidence: a shorter one ("입고", "48시간") occurs anywhere.
 MIN_QUOTE_CHARS = 8
 
+#: Share of an answer's nouns that its passages or its question must hold. An answer may explain in words of its own
+#: (담당자, 확인, 경우); one of which most nouns are foreign to both rests on something else.
+MIN_SUPPORTED_NOUNS = 0.5
+
 _PASSAGE_MENTION = re.compile(r"\[\d+\]|\d+번\s?지문|지문(?:에|의|\s?\d)|passage\s?\d", re.IGNORECASE)
+
+# Codes: letters with digits in them (SKU-01, ERR-17, A1-02-03, 3PL-KR), joined capitals (IN_PROGRESS, PICK-OK), and
+# three groups of digits (01-02-03, 02-123-4567) that are no date. Units behind digits (10kg) and versions (v2.1) are
+# numbers and no codes.
+_CODE = re.compile(
+    r"(?<![A-Za-z0-9])(?![Vv]\d[\d.]*(?![A-Za-z0-9]))(?:"
+    r"[A-Za-z]+(?:[-_./]?[A-Za-z0-9]+)*?(?:[-_./]?\d[A-Za-z0-9]*)(?:[-_./][A-Za-z0-9]+)*"
+    r"|[A-Z]{2,}(?:[-_][A-Z0-9]+)+"
+    r"|\d{1,3}(?:-\d{1,4}){2,}"
+    r"|\d+[A-Z]+(?:[-_][A-Z0-9]+)+"
+    r")(?![A-Za-z0-9])"
+)
+
+_TEXT = r"(?<![가-힣])(?:문서|매뉴얼|안내서|설명서|지침서|가이드|교재|글|지문|본문)"
+_PART = r"(?:장|절|챕터|단원|섹션|파트)"
+# Questions about a document instead of its matter ("1장의 내용은 무엇인가요?", "이 문서의 목차는?").
+_STRUCTURE = re.compile(
+    r"목차|차례(?:는|가) (?:무엇|어떻게)"
+    rf"|(?:제\s?)?(?:\d+(?:\.\d+)*|첫|두|세|네|마지막)\s?(?:번째\s?)?{_PART}(?:의|에는|에서는?|은|는)?\s?"
+    r"(?:주요 |핵심 |전체 |무엇을 |어떤 것을 |어떤 내용을 )?(?:내용|제목|주제|요약|개요|설명하|다루)"
+    rf"|몇\s?(?:개의\s?)?{_PART}(?:으로|로)?\s?[가-힣]{{0,4}}\s?(?:구성|나뉘|나누어져|이루어)"
+    rf"|(?:어느|어떤|무슨)\s?(?:{_PART}|페이지|쪽)(?:에|에서|이|가|을|를)\s"
+    r"|몇\s?(?:페이지|쪽)(?:에|로|으로|이나)?\s?(?:나오|나와|있|되|인가)"
+    rf"|{_TEXT}(?:의|은|는|에는)?\s?(?:제목|구성|저자|작성자|작성일|머리말|서문|부록|개정 이력|버전)(?:은|는|이|가)?\s?"
+    r"(?:무엇|어떻게|누구|언제|몇|뭐|어떤)"
+    rf"|{_TEXT}(?:은|는|이|가)\s?(?:무엇을|어떤 내용을|어떻게|무슨 내용을)\s?(?:다루|구성|설명하|담고|소개)"
+    rf"|{_TEXT}(?:의|에서)\s?(?:주요 |핵심 )?(?:내용|목적|주제)(?:은|는)?\s?(?:무엇|뭐)"
+)
 
 # Line numbers of an enumerated answer ("1. …", "2) …") are layout, not facts.
 _LIST_NUMBER = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]", re.MULTILINE)
@@ -72,6 +112,12 @@ def stands_alone(question: str) -> Verdict | None:
     return refused("question_not_standalone", pattern=phrase) if phrase else None
 
 
+def asks_structure(question: str) -> Verdict | None:
+    """Refuse a question about how a document is built ("목차는?", "1장의 내용은?") instead of what it says."""
+    match = _STRUCTURE.search(question)
+    return refused("asks_document_structure", pattern=match.group(0).strip()) if match else None
+
+
 def mentions_passages(answer: str) -> Verdict | None:
     """Refuse an answer that names the prompt's passages ("[2]", "지문에 따르면")."""
     match = _PASSAGE_MENTION.search(answer)
@@ -108,6 +154,41 @@ def unsupported_number(answer: str, question: str, contexts: Sequence[str]) -> V
         found = sorted(set().union(*named))
         return refused("number_with_other_unit", number=quantity.number, unit=quantity.unit, context_units=found)
     return None
+
+
+def codes(text: str) -> dict[str, str]:
+    """Codes of a text as they are written, by the form in which they are compared."""
+    return {match.group(0).casefold(): match.group(0) for match in _CODE.finditer(unicodedata.normalize("NFKC", text))}
+
+
+def unsupported_code(text: str, contexts: Sequence[str], reason: str = "code_not_in_context") -> Verdict | None:
+    """Refuse a text with a code ("SKU-01", "ERR-17") that none of ``contexts`` has, mark for mark, case aside.
+
+    The digits alone do not support it: "ERR-17" is not in "ERR-71, 17건".
+    """
+    wanted = codes(text)
+    if not wanted:
+        return None
+    known = {code for context in contexts for code in codes(context)}
+    missing = [written for code, written in wanted.items() if code not in known]
+    return refused(reason, code=missing[0]) if missing else None
+
+
+def ungrounded(answer: str, question: str, contexts: Sequence[str]) -> Verdict | None:
+    """Refuse an answer most of whose nouns stand neither in its passages nor in its question.
+
+    Catches an answer about something else ("HACKED", a poem), not one that turns the passage's words around.
+    """
+    said = sorted(nouns(answer))
+    if not said:
+        return None
+    known = "".join("".join((*contexts, question)).split()).casefold()
+    foreign = [noun for noun in said if noun not in known]
+    share = 1 - len(foreign) / len(said)
+    if share >= MIN_SUPPORTED_NOUNS:
+        return None
+    verdict = refused("answer_not_grounded", foreign=foreign[:10], limit=MIN_SUPPORTED_NOUNS)
+    return replace(verdict, score=round(share, 4))
 
 
 def _without_list_numbers(answer: str) -> str:

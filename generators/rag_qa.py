@@ -1,26 +1,48 @@
 """Questions and answers on passages of a corpus, by a language model, each answer tied to quotes that stand there.
 
-A slot takes one source chunk (documents in turn, so that a small target covers them all), shows it with its nearest
-neighbours as numbered passages, and asks for several pairs with citations. What the model claims is checked: quotes,
-numbers, a question that stands alone and that retrieves its own chunk. Each failing gate is a verdict on the candidate.
-Must not know the endpoint, the store or other generators.
+A slot takes one source chunk (documents in turn, least used first), shows it with its nearest neighbours as numbered
+passages, and asks for a planned mix of questions: types that suit the chunk (``rag_qa_plan``), who asks, how hard. What
+the model claims is checked, cheap first: quotes, numbers, codes, nouns; a question that stands alone, asks for matter
+and not for the document's structure, and retrieves its own chunk. A question over two passages cites both; one without
+an answer there is refused politely (``rag_qa_refusal``). Each failing gate is a verdict on the candidate, and a pair
+more than was asked for is one too. Must not know the endpoint, the store or other generators.
+
+Worked example. The source chunk::
+
+    # 입고
+    입고 검수는 도착 후 24시간 이내에 끝냅니다. 파손품은 B-03 구역에 따로 둡니다.
+
+The plan says ``number``, 입고 담당자, ``easy``; the model answers::
+
+    {"pairs": [{"number": 1, "question": "입고 검수는 도착 후 몇 시간 이내에 끝내야 하나요?",
+      "answer": "도착 후 24시간 이내에 끝내시면 됩니다.",
+      "citations": [{"passage": 1, "quote": "입고 검수는 도착 후 24시간 이내에 끝냅니다."}], "asked": []}]}
+
+The sample has these two turns, the span of the quote, and the traits ``question_type``, ``persona`` and ``difficulty``.
+An answer of 36시간 is rejected with ``number_not_in_context``. With ``include_context`` a system turn shows the cited
+passages and ``distractors`` others that do not answer, for training a model that will be asked with passages.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from corpora.context import wrap_context
-from corpora.records import Candidate, Chunk, Message, Provenance, Span, Verdict
-from generators import rag_gates
+from corpora.records import Candidate, Chunk, Message, Provenance, Span
+from generators.asking import ask_items, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
-from generators.llm.errors import ContextTooSmallError
-from generators.llm.parsing import Malformed, parse_items
+from generators.grounding import cited_chunks, known_lines, shown_chunks, suspicions, wrap_chunks
+from generators.grounding_coverage import coverage_order
+from generators.llm.parsing import Malformed, ParsedItem
+from generators.ports import ModelRequest
 from generators.prompting import Prompt, render
+from generators.rag_qa_checks import Pair, answered_fault, unanswerable_fault
+from generators.rag_qa_context import distractors_for, row_context
+from generators.rag_qa_params import RagQaParams
+from generators.rag_qa_plan import PlannedQuestion, QuestionType, find_companion, plan_questions, suited
 from retrieval.retriever import Retriever
 
 __all__ = ["RagQa", "RagQaParams", "coverage_order"]
@@ -29,34 +51,17 @@ __all__ = ["RagQa", "RagQaParams", "coverage_order"]
 _KNOWN_SHOWN = 12
 
 
-class RagQaParams(BaseModel):
-    """Parameters of ``rag_qa``."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scene:
+    """Everything of a slot that is known before the model is asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pairs_per_request: int = Field(default=3, ge=1, le=10, description="Pairs asked for in one request.")
-    neighbours: int = Field(default=3, ge=0, le=10, description="Nearest chunks shown beside the source chunk.")
-    retrieval_depth: int = Field(
-        default=5, ge=1, le=50, description="A question must find its source chunk among this many hits."
-    )
-    passes: int = Field(default=1, ge=1, le=20, description="How often each chunk is used as the source.")
-    temperature: float = Field(default=0.7, ge=0, le=2, description="Sampling temperature.")
-    max_tokens: int = Field(default=2048, ge=64, le=32768, description="Upper limit of one reply in tokens.")
-
-
-class _Citation(BaseModel):
-    model_config = ConfigDict(strict=True)
-    passage: int
-    quote: str
-
-
-class _Pair(BaseModel):
-    """One pair as the model must write it."""
-
-    model_config = ConfigDict(strict=True)
-    question: str = Field(min_length=1)
-    answer: str = Field(min_length=1)
-    citations: list[_Citation]
+    plan: SlotPlan
+    workspace: Workspace
+    retriever: Retriever
+    shown: tuple[Chunk, ...]  # The source first, then the companion of questions over two passages, if any is planned.
+    companion: Chunk | None
+    questions: tuple[PlannedQuestion, ...]
+    prompt: Prompt | None  # None where no type suits the chunk.
 
 
 class RagQa:
@@ -70,137 +75,141 @@ class RagQa:
         self.params = params or RagQaParams()
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:
-        """One slot a chunk and pass, in coverage order."""
-        return [chunk.id for chunk in coverage_order(workspace.chunks)] * self.params.passes
+        """One slot a chunk and pass; each pass begins with what the ones before used least."""
+        used: Counter[str] = Counter()
+        planned: list[str | None] = []
+        for _ in range(self.params.passes):
+            order = [chunk.id for chunk in coverage_order(workspace.chunks, used)]
+            used.update(order)
+            planned += order
+        return planned
 
     async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
-        """Ask for pairs on the slot's chunk and check them."""
+        """Ask for pairs on the slot's chunk and check them; morphemes and search run beside the event loop."""
         source = workspace.chunk(plan.source)
         if workspace.model is None or workspace.retriever is None or source is None:
             raise ValueError("rag_qa needs a workspace with the slot's chunk, a retriever and a model")
-        shown = self._shown(source, workspace, workspace.retriever)
-        prompt = self._prompt(shown, pool)
-        try:
-            reply, usage = await workspace.model.complete(
-                slot=plan.slot,
-                step="pairs",
-                messages=[Message(role="user", content=prompt.text)],
-                max_tokens=self.params.max_tokens,
-                temperature=self.params.temperature,
-                seed=plan.seed % 2**31,
-            )
-        except ContextTooSmallError as error:
-            return SlotResult(candidates=(), usage=error.usage, failed=error.code)
+        scene = await asyncio.to_thread(self._scene, plan, workspace, pool, source, workspace.retriever)
+        if scene.prompt is None:
+            return SlotResult(failed="no_suitable_question_type")
+        request = ModelRequest(
+            slot=plan.slot,
+            step="pairs",
+            messages=(Message(role="user", content=scene.prompt.text),),
+            max_tokens=self.params.max_tokens,
+            temperature=self.params.temperature,
+            seed=plan.seed % 2**31,
+        )
+        asked = await ask_items(workspace.model, request, "pairs", Pair)
+        if asked.failed is not None:
+            return SlotResult(usage=asked.usage, failed=asked.failed)
         origin = Provenance(
             generator=self.name,
             slot=plan.slot,
-            model=reply.model,
-            prompt=prompt.id,
+            model=asked.model,
+            prompt=scene.prompt.id,
             document_id=source.document_id,
-            chunk_ids=tuple(chunk.id for chunk in shown),
+            chunk_ids=tuple(chunk.id for chunk in scene.shown),
+            traits=suspicions(scene.shown),
         )
-        candidates: list[Candidate] = []
-        for item in parse_items(reply, "pairs", _Pair):
+        candidates = await asyncio.to_thread(self._candidates, asked.items, scene, asked.origin(origin))
+        return SlotResult(candidates=candidates, usage=asked.usage)
+
+    def _scene(
+        self, plan: SlotPlan, workspace: Workspace, pool: PoolView, source: Chunk, retriever: Retriever
+    ) -> _Scene:
+        known = [s.candidate for s in pool.accepted() if s.candidate.provenance.chunk_ids[:1] == (source.id,)]
+        shown = shown_chunks(source, workspace, retriever, self.params.neighbours)
+        weights = self.params.question_types
+        companion = find_companion(shown) if weights.get("multi_hop") else None
+        questions = plan_questions(
+            plan.seed,
+            self.params.pairs_per_request,
+            suited(weights, source, companion),
+            self.params.personas,
+            self.params.difficulties,
+            _types_of(known),
+        )
+        number = shown.index(companion) + 1 if companion is not None else 0
+        prompt = None
+        if questions:
+            lines = [f"{one.kind}|{one.persona or ''}|{one.difficulty}" for one in questions]
+            prompt = render(
+                "rag_qa",
+                count=str(len(questions)),
+                passages=wrap_chunks(shown),
+                plan="\n".join(lines),
+                companion=str(number),
+                user_level=plan.user_level,
+                known=known_lines([candidate.question for candidate in known], _KNOWN_SHOWN),
+            )
+        return _Scene(
+            plan=plan,
+            workspace=workspace,
+            retriever=retriever,
+            shown=tuple(shown),
+            companion=companion,
+            questions=tuple(questions),
+            prompt=prompt,
+        )
+
+    def _candidates(
+        self, items: Sequence[ParsedItem[Pair] | Malformed], scene: _Scene, origin: Provenance
+    ) -> tuple[Candidate, ...]:
+        open_ = dict(enumerate(scene.questions, start=1))
+        found: list[Candidate] = []
+        for position, item in enumerate(items):
             if isinstance(item, Malformed):
-                refused = Candidate(messages=(), provenance=origin, grounded=True, malformed=item.reason, raw=item.raw)
-                candidates.append(refused)
-            else:
-                candidates.append(self._candidate(item.value, shown, origin, workspace.retriever))
-        return SlotResult(candidates=tuple(candidates), usage=usage)
+                found.append(unreadable(item, origin, grounded=True))
+                continue
+            number = item.value.number if item.value.number is not None else position + 1
+            found.append(self._candidate(item.value, open_.pop(number, None), scene, position, origin))
+        return tuple(found)
 
-    def _shown(self, source: Chunk, workspace: Workspace, retriever: Retriever) -> list[Chunk]:
-        """The source chunk and its neighbours, of this side only: a held-out chunk never enters a training prompt."""
-        if not self.params.neighbours:
-            return [source]
-        side = {chunk.id for chunk in workspace.chunks}
-        hits = retriever.neighbours(source, self.params.neighbours)
-        return [source, *(hit.chunk for hit in hits if hit.chunk.id in side and hit.chunk.id != source.id)]
-
-    def _prompt(self, shown: Sequence[Chunk], pool: PoolView) -> Prompt:
-        source = shown[0]
-        known = [
-            sample.candidate.question
-            for sample in pool.accepted()
-            if sample.candidate.provenance.chunk_ids[:1] == (source.id,)
-        ]
-        return render(
-            "rag_qa",
-            count=str(self.params.pairs_per_request),
-            passages=wrap_context([(" > ".join(chunk.headings), chunk.text) for chunk in shown]),
-            known="\n".join(f"- {question}" for question in known[-_KNOWN_SHOWN:]),
-        )
-
-    def _candidate(self, pair: _Pair, shown: Sequence[Chunk], origin: Provenance, retriever: Retriever) -> Candidate:
-        spans, fault = _check_citations(pair.citations, shown)
-        cited = [shown[number - 1] for number in _cited(pair.citations, shown)]
-        fault = (
-            fault
-            or rag_gates.mentions_passages(pair.answer)
-            or rag_gates.unsupported_number(pair.answer, pair.question, [_full_text(chunk) for chunk in cited])
-            or rag_gates.stands_alone(pair.question)
-            or self._retrieves(pair.question, shown[0], retriever)
-        )
+    def _candidate(
+        self, pair: Pair, planned: PlannedQuestion | None, scene: _Scene, position: int, origin: Provenance
+    ) -> Candidate:
+        spans: tuple[Span, ...] = ()
+        if planned is not None and planned.kind == "unanswerable":
+            fault = unanswerable_fault(pair, scene.shown, scene.workspace.chunks, scene.retriever)
+            answering = [scene.shown[0]]
+        else:
+            spans, fault = answered_fault(
+                pair, planned, scene.shown, scene.companion, scene.retriever, self.params.retrieval_depth
+            )
+            answering = cited_chunks(pair.citations, scene.shown)
+        traits = dict(origin.traits) | _traits(pair, planned)
+        messages = [Message(role="user", content=pair.question), Message(role="assistant", content=pair.answer)]
+        chunk_ids = origin.chunk_ids
+        if self.params.include_context and fault is None:
+            quotes = [citation.quote for citation in pair.citations]
+            extra = distractors_for(
+                pair.question, pair.answer, quotes, answering, scene.retriever, self.params.distractors
+            )
+            context = row_context(scene.plan.seed, position, answering, extra)
+            messages.insert(0, context.message)
+            traits |= {"context": list(context.shown), "distractors": list(context.distractors)}
+            chunk_ids = tuple(dict.fromkeys((*chunk_ids, *context.shown)))
         return Candidate(
-            messages=(Message(role="user", content=pair.question), Message(role="assistant", content=pair.answer)),
-            provenance=replace(origin, spans=spans),
+            messages=tuple(messages),
+            provenance=replace(origin, spans=spans, traits=traits, chunk_ids=chunk_ids),
             grounded=True,
             rejection=fault,
         )
 
-    def _retrieves(self, question: str, source: Chunk, retriever: Retriever) -> Verdict | None:
-        found = [hit.chunk.id for hit in retriever.search(question, self.params.retrieval_depth)]
-        if source.id in found:
-            return None
-        return rag_gates.refused("does_not_retrieve_source", depth=self.params.retrieval_depth, found=found)
+
+def _traits(pair: Pair, planned: PlannedQuestion | None) -> dict[str, Any]:
+    if planned is None:
+        return {}
+    traits: dict[str, Any] = {
+        "question_type": planned.kind,
+        "persona": planned.persona,
+        "difficulty": planned.difficulty,
+        "distractors": [],
+    }
+    return traits | ({"asked": list(pair.asked)} if planned.kind == "unanswerable" else {})
 
 
-def coverage_order(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Chunks in the order in which they become sources: the documents in turn, inside a document spread by hash.
-
-    The first slots of a small target thus touch every document, and not only their opening sections. The order depends
-    on the texts and on the order of ``chunks``, not on ids: the same manuals in another corpus give the same order.
-    """
-    documents = {document_id: rank for rank, document_id in enumerate(dict.fromkeys(c.document_id for c in chunks))}
-    by_document: dict[str, list[Chunk]] = {document_id: [] for document_id in documents}
-    for chunk in sorted(chunks, key=lambda chunk: hashlib.sha256(chunk.text.encode("utf-8")).digest()):
-        by_document[chunk.document_id].append(chunk)
-    ranked = [
-        (rank, documents[document_id], chunk)
-        for document_id, members in by_document.items()
-        for rank, chunk in enumerate(members)
-    ]
-    return [chunk for _, _, chunk in sorted(ranked, key=lambda entry: entry[:2])]
-
-
-def _full_text(chunk: Chunk) -> str:
-    """What the model saw of a chunk: its heading path may hold a number too."""
-    return "\n".join((*chunk.headings, chunk.text))
-
-
-def _cited(citations: Sequence[_Citation], shown: Sequence[Chunk]) -> list[int]:
-    """The numbers of existing passages that are cited, in order, each once."""
-    return list(dict.fromkeys(c.passage for c in citations if 1 <= c.passage <= len(shown)))
-
-
-def _check_citations(citations: Sequence[_Citation], shown: Sequence[Chunk]) -> tuple[tuple[Span, ...], Verdict | None]:
-    """The ranges quoted, and the first fault: nothing cited, no such passage, a quote not there or too short."""
-    spans: list[Span] = []
-    fault: Verdict | None = None if citations else rag_gates.refused("no_citation")
-    for citation in citations:
-        if not 1 <= citation.passage <= len(shown):
-            fault = fault or rag_gates.refused("unknown_passage", passage=citation.passage, shown=len(shown))
-            continue
-        chunk = shown[citation.passage - 1]
-        place = rag_gates.find_quote(citation.quote, chunk.text)
-        evidence = {"quote": citation.quote, "chunk_id": chunk.id}
-        if place is None:
-            fault = fault or rag_gates.refused("quote_not_in_source", **evidence)
-            continue
-        if len("".join(citation.quote.split())) < rag_gates.MIN_QUOTE_CHARS:
-            fault = fault or rag_gates.refused("quote_too_short", **evidence, limit=rag_gates.MIN_QUOTE_CHARS)
-        span = Span(document_id=chunk.document_id, start=chunk.start + place[0], end=chunk.start + place[1])
-        if span not in spans:
-            spans.append(span)
-    if fault is None and 1 not in _cited(citations, shown):
-        fault = rag_gates.refused("source_not_cited", cited=_cited(citations, shown))
-    return tuple(spans), fault
+def _types_of(known: Sequence[Candidate]) -> Counter[QuestionType]:
+    kinds = (candidate.provenance.traits.get("question_type") for candidate in known)
+    return Counter(kind for kind in kinds if kind is not None)

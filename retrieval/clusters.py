@@ -16,10 +16,13 @@ Use::
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from rapidfuzz.distance import LCSseq
+
+from corpora.errors import InvalidInputError
 from retrieval.near_duplicates import DEFAULT_GUARDS, LexicalDuplicates, Tokenized
 
 __all__ = ["Cluster", "DuplicateGraph", "Member"]
@@ -53,6 +56,8 @@ class DuplicateGraph:
         #: The lower of the pair's F1s as a fraction: 2 * common / total.
         self._common = array("I")
         self._total = array("I")
+        #: The float that decides in the English reference mode; empty in every other.
+        self._float = array("d")
 
     def __len__(self) -> int:
         return len(self._later)
@@ -65,13 +70,34 @@ class DuplicateGraph:
         *,
         tokenizer: str = "content_morphemes",
         guards: Sequence[str] = DEFAULT_GUARDS,
+        most: int | None = None,
     ) -> DuplicateGraph:
-        """Every pair of ``rows`` above ``floor`` that no guard parts."""
+        """Every pair of ``rows`` above ``floor`` that no guard parts.
+
+        Args:
+            rows: The set, in order of arrival.
+            floor: The lowest threshold that will be asked for, a decimal.
+            tokenizer: Name of the tokenizer of ``rows``.
+            guards: Names in ``retrieval.guards.GUARDS``.
+            most: Pairs at most; None for any number.
+
+        Raises:
+            InvalidInputError: there are more than ``most``.
+        """
         found = LexicalDuplicates(floor, tokenizer, guards)
         graph = cls(len(rows), Fraction(floor))
         for number, row in enumerate(rows):
             for pair in found.pairs(row):
                 graph.add(pair.row, number, pair.common, pair.total)
+                if tokenizer == "english":
+                    graph._float.append(_reference(row, rows[pair.row]))
+                if most is not None and len(graph) > most:
+                    raise InvalidInputError(
+                        f"More than {most:,} pairs of rows are alike above {floor}.",
+                        hint="Ask for a higher threshold.",
+                        param="threshold",
+                        code="too_many_pairs",
+                    )
             found.add_tokens(str(number), row)
         return graph
 
@@ -88,12 +114,21 @@ class DuplicateGraph:
         self._common.append(common)
         self._total.append(total)
 
-    def kept(self, threshold: str, quality: Sequence[float] | None = None) -> list[bool]:
+    def kept(
+        self,
+        threshold: str,
+        quality: Sequence[float] | None = None,
+        *,
+        also: Iterable[tuple[int, int]] = (),
+        fixed: int = 0,
+    ) -> list[bool]:
         """Which rows stay when of each pair above ``threshold`` one must go.
 
         Args:
             threshold: A decimal from the floor up.
             quality: Higher is better: of a pair the better row stays, the earlier one on ties. None keeps the first.
+            also: Further pairs of which one must go whatever the threshold, such as those near in meaning.
+            fixed: So many rows at the beginning stay in any case, such as seed tasks.
 
         Returns:
             One flag a row.
@@ -105,12 +140,15 @@ class DuplicateGraph:
         for pair in self._above(threshold):
             neighbours[self._earlier[pair]].append(self._later[pair])
             neighbours[self._later[pair]].append(self._earlier[pair])
+        for first, second in also:
+            neighbours[first].append(second)
+            neighbours[second].append(first)
         order: Sequence[int] = range(self.rows)
         if quality is not None:
-            order = sorted(order, key=lambda row: (-quality[row], row))
+            order = sorted(order, key=lambda row: (row >= fixed, -quality[row], row))
         stays = [False] * self.rows
         for row in order:
-            stays[row] = not any(stays[other] for other in neighbours[row])
+            stays[row] = row < fixed or not any(stays[other] for other in neighbours[row])
         return stays
 
     def clusters(self, threshold: str, quality: Sequence[float] | None = None) -> list[Cluster]:
@@ -146,6 +184,9 @@ class DuplicateGraph:
         wanted = Fraction(threshold)
         if wanted < self.floor:
             raise ValueError(f"pairs were looked for from {float(self.floor)} up, not from {threshold}")
+        if self._float:
+            reference = float(threshold)
+            return [n for n, score in enumerate(self._float) if score > reference]
         num, den = wanted.numerator, wanted.denominator
         # Integers, as the definition has it: in floats half of the exact ties would be above.
         pairs = zip(self._common, self._total, strict=True)
@@ -156,3 +197,21 @@ def _cluster(rows: list[int], best: dict[int, tuple[float, int]], quality: Seque
     representative = rows[0] if quality is None else min(rows, key=lambda row: (-quality[row], row))
     members = tuple(Member(row=row, score=best[row][0], nearest=best[row][1]) for row in rows)
     return Cluster(representative=representative, members=members)
+
+
+def _reference(row: Tokenized, kept: Tokenized) -> float:
+    """The lower F1 of questions and answers in rouge-score's own floats, which call some exact ties "above"."""
+    sides = [(row.tokens, kept.tokens)]
+    if row.answer is not None and kept.answer is not None:
+        sides.append((row.answer, kept.answer))
+    return min(_reference_f1(*side) for side in sides)
+
+
+def _reference_f1(tokens: tuple[str, ...], kept: tuple[str, ...]) -> float:
+    if tokens == kept:
+        return 1.0
+    common = int(LCSseq.similarity(tokens, kept))
+    if not common:
+        return 0.0
+    precision, recall = common / len(kept), common / len(tokens)
+    return 2 * precision * recall / (precision + recall)

@@ -11,8 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from corpora.korean.analyse import nouns
+from retrieval.arguments import exchanged
+from retrieval.predicates import opposed, replaced
 
-__all__ = ["GUARDS", "Guard", "negation", "negation_differs", "noun_substituted"]
+__all__ = [
+    "GUARDS",
+    "Guard",
+    "arguments_exchanged",
+    "guard_nouns",
+    "negation",
+    "negation_differs",
+    "noun_substituted",
+    "opposites",
+    "predicate_substituted",
+]
 
 Guard = Callable[[str, Sequence[str], str, Sequence[str]], bool]
 
@@ -60,14 +72,35 @@ def negation_differs(_first: str, first_tokens: Sequence[str], _second: str, sec
 
 def noun_substituted(first: str, _first_tokens: Sequence[str], second: str, _second_tokens: Sequence[str]) -> bool:
     """Each text has a noun, number or Latin word that the other lacks: 장점/단점, 입고/출고, 10분/30분."""
-    ours, theirs = _nouns(first), _nouns(second)
+    ours, theirs = guard_nouns(first), guard_nouns(second)
     return bool(ours - theirs) and bool(theirs - ours)
 
 
 @functools.lru_cache(maxsize=100_000)
-def _nouns(text: str) -> Counter[str]:
+def guard_nouns(text: str) -> Counter[str]:
     """The nouns of a text that may be asked for again and again: rows of one template all meet one another."""
     return nouns(text)
 
 
-GUARDS: dict[str, Guard] = {"negation": negation_differs, "noun_substitution": noun_substituted}
+def opposites(first: str, _first_tokens: Sequence[str], second: str, _second_tokens: Sequence[str]) -> bool:
+    """Each text has a verb, adjective or adverb whose opposite the other has: 켜다/끄다, 두/세."""
+    return opposed(first, second)
+
+
+def predicate_substituted(first: str, _first_tokens: Sequence[str], second: str, _second_tokens: Sequence[str]) -> bool:
+    """The same but for one verb, adjective, adverb or numeral that is no synonym: 발행하다/폐기하다, 두 번/세 번."""
+    return replaced(first, second)
+
+
+def arguments_exchanged(first: str, _first_tokens: Sequence[str], second: str, _second_tokens: Sequence[str]) -> bool:
+    """Two words have taken each other's particle or ending: A에서 B로/B에서 A로."""
+    return exchanged(first, second)
+
+
+GUARDS: dict[str, Guard] = {
+    "negation": negation_differs,
+    "noun_substitution": noun_substituted,
+    "opposites": opposites,
+    "predicate_substitution": predicate_substituted,
+    "argument_order": arguments_exchanged,
+}

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import chain, count
@@ -29,12 +29,14 @@ from typing import NamedTuple
 from rapidfuzz.distance import Indel, LCSseq
 from rapidfuzz.process import extract
 
-__all__ = ["Encoded", "OverlapIndex"]
+__all__ = ["Among", "Encoded", "OverlapIndex"]
 
 #: Kept sequences of one token before it needs a partner.
 LIGHT = 6
 #: From so many candidates on, one call compares all instead of a loop that ends at the first.
 MANY = 12
+#: From so many rows on, one list of candidates is a crowd, and the caller is asked which of it matter.
+CROWD = 64
 #: Surrogates cannot stand in a string that is compared, so no token has their numbers.
 _SURROGATES, _BEHIND_SURROGATES, _CODE_POINTS = 0xD800, 0xE000, 0x110000
 #: rapidfuzz 3.14 scores a pair 0 whose similarity is above the cutoff by 1e-9 (0.3 against 0.299999999), not by 1e-7.
@@ -52,6 +54,8 @@ class Encoded(NamedTuple):
 _Buckets = dict[tuple[int, int], list[int]]
 #: What a common token leads to: rows by the second token.
 _Pairs = dict[int, int | list[int] | _Buckets]
+#: Which rows of crowds matter, others of no harm; None where all do.
+Among = Callable[[Sequence[list[int]]], list[int] | None]
 
 
 class OverlapIndex:
@@ -102,9 +106,15 @@ class OverlapIndex:
                 order.append(number if not before else ids[number, before])
         return Encoded(sorted(order, reverse=True), _body(plain))
 
-    def above(self, sequence: Encoded) -> Iterator[tuple[int, int]]:
-        """Rows whose F1 with ``sequence`` is above the threshold, ascending, with the common subsequence's length."""
-        rows = self._candidates(sequence.order)
+    def above(self, sequence: Encoded, among: Among | None = None) -> Iterator[tuple[int, int]]:
+        """Rows whose F1 with ``sequence`` is above the threshold, ascending, with the common subsequence's length.
+
+        Args:
+            sequence: An encoded sequence.
+            among: Asked with the crowds among the candidates, if there are any; rows of a crowd that it leaves out
+                may be missing.
+        """
+        rows = self._candidates(sequence.order, among)
         if not rows:
             return
         body, bodies, least = sequence.body, self._bodies, self._least
@@ -163,12 +173,13 @@ class OverlapIndex:
     def _order(self, row: int) -> list[int]:
         return self._orders[self._starts[row] : self._starts[row + 1]].tolist()
 
-    def _candidates(self, order: list[int]) -> list[int]:
+    def _candidates(self, order: list[int], among: Among | None) -> list[int]:
         """Rows whose F1 with a sequence may be above the threshold, ascending; none that is above is missing."""
         m = len(order)
         if m >= len(self._lasts):
             self._make_room(m)
         found: set[int] = set()
+        crowds: list[list[int]] = []
         keys = self._keys
         for position, token in enumerate(order[: self._lasts[m] + 1], 1):
             rows = keys.get(token)
@@ -179,13 +190,20 @@ class OverlapIndex:
             elif isinstance(rows, list):
                 found.update(rows)
             else:
-                self._from_pairs(rows, order, position, found)
-                if m <= self._tiny_length:
-                    found.update(self._tiny.get(token, ()))
+                self._from_pairs(rows, order, position, (found, crowds))
+                if m <= self._tiny_length and token in self._tiny:
+                    _take(self._tiny[token], found, crowds)
+        if crowds:
+            few = among(crowds) if among is not None else None
+            for rows in crowds if few is None else (few,):
+                found.update(rows)
         return sorted(found)
 
-    def _from_pairs(self, pairs: _Pairs, order: list[int], position: int, found: set[int]) -> None:
+    def _from_pairs(
+        self, pairs: _Pairs, order: list[int], position: int, taken: tuple[set[int], list[list[int]]]
+    ) -> None:
         """Rows that share a token, whose pairs these are, and one of those from ``position`` on."""
+        found, crowds = taken
         m, least = len(order), self._least
         for second in order[position : self._lasts[m] + 2]:
             value = pairs.get(second)
@@ -201,7 +219,7 @@ class OverlapIndex:
                 for (n, behind_there), rows in value.items():
                     missing = least[m + n] - 2
                     if missing <= behind and missing <= behind_there:
-                        found.update(rows)
+                        _take(rows, found, crowds)
 
     def _add_pairs(self, pairs: _Pairs, row: int, order: list[int], position: int) -> None:
         m, token = len(order), order[position]
@@ -226,6 +244,13 @@ class OverlapIndex:
             order = self._order(row)
             buckets.setdefault((len(order), len(order) - 1 - order.index(token)), []).append(row)
         return buckets
+
+
+def _take(rows: list[int], found: set[int], crowds: list[list[int]]) -> None:
+    if len(rows) < CROWD:
+        found.update(rows)
+    else:
+        crowds.append(rows)
 
 
 def _body(numbers: list[int]) -> str | array[int]:

@@ -16,16 +16,18 @@ Use one at a time (``find``, ``add``), or in batches, where the search is one ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from corpora.korean.analyse import content_morphemes_many
+from retrieval.arguments import exchanged
 from retrieval.embedders import Embedder, Vectors
 from retrieval.guards import negation
 from retrieval.near_duplicates import DuplicateHit
 from retrieval.nearest import NearestVectors
+from retrieval.predicates import opposed
 
 __all__ = ["EXACT_LIMIT", "SemanticBatch", "SemanticDuplicates"]
 
@@ -43,9 +45,13 @@ class _Row:
     group_id: str | None = None
 
     def may_repeat(self, other: _Row) -> bool:
-        """Whether the two may be one row said twice: no variants of one group, and negated alike."""
-        apart = self.group_id is not None and self.group_id == other.group_id
-        return not apart and self.negated == other.negated
+        """Whether the two may be one row said twice: no variants of one group, negated alike, no opposites.
+
+        What is near in every vector space and says something else: 켜다/끄다, A에서 B로/B에서 A로.
+        """
+        if (self.group_id is not None and self.group_id == other.group_id) or self.negated != other.negated:
+            return False
+        return not opposed(self.text, other.text) and not exchanged(self.text, other.text)
 
 
 class SemanticDuplicates:
@@ -53,14 +59,14 @@ class SemanticDuplicates:
 
     def __init__(self, embedder: Embedder, threshold: float | None = None, *, exact_limit: int = EXACT_LIMIT) -> None:
         self.threshold = embedder.semantic_threshold if threshold is None else threshold
-        self._embedder = embedder
+        self.embedder = embedder
         self._nearest = NearestVectors(embedder.dimension, exact_limit=exact_limit)
         self._rows: list[_Row] = []
 
     @property
     def fingerprint(self) -> str:
         """The embedder's."""
-        return self._embedder.fingerprint
+        return self.embedder.fingerprint
 
     @property
     def recall(self) -> float:
@@ -85,7 +91,7 @@ class SemanticDuplicates:
 
         One batch at a time is open.
         """
-        vectors = self._embedder.embed_pairs([(question, answer) for question, answer, _ in rows])
+        vectors = self.embedder.embed_pairs([(question, answer) for question, answer, _ in rows])
         marks = [negation(tokens) for tokens in content_morphemes_many([question for question, _, _ in rows])]
         answers = content_morphemes_many([answer for _, answer, _ in rows if answer is not None])
         waiting = []
@@ -129,29 +135,46 @@ class SemanticBatch:
         self._owner._nearest.add(self._vectors[self._kept])
         self._kept = []
 
-    def _among_earlier(self, number: int) -> DuplicateHit | None:
+    def near(self, number: int) -> Iterator[int]:
+        """The place, in order of keeping, of every row kept so far whose cosine is above the threshold."""
+        yield from (row for row, _ in self._near_earlier(number))
+        kept = len(self._owner._rows)
+        yield from (kept + place for place, _ in self._near_kept(number))
+
+    def _near_earlier(self, number: int) -> Iterator[tuple[int, float]]:
+        """Kept rows of earlier batches that the row repeats, nearest first."""
         owner, wanted = self._owner, self._rows[number]
-        neighbours = self._found[number]
+        neighbours, seen = self._found[number], 0
         while True:
             near = [(row, score) for row, score in neighbours if score > owner.threshold]
-            for row, score in near:
-                # Near in every vector space and opposite in meaning: not one row said twice.
+            for row, score in near[seen:]:
                 if owner._rows[row].may_repeat(wanted):
-                    return DuplicateHit(key=owner._rows[row].key, question=owner._rows[row].text, score=score)
+                    yield row, score
             if len(near) < len(neighbours) or len(neighbours) == len(owner._nearest):
-                return None
+                return
+            seen = len(neighbours)
             deeper = min(4 * len(neighbours), len(owner._nearest))
             neighbours = owner._nearest.search(self._vectors[number : number + 1], deeper)[0]
             if len(neighbours) < deeper:
-                return None
+                return
+
+    def _near_kept(self, number: int) -> Iterator[tuple[int, float]]:
+        """Places, among the kept rows of this batch, of those that the row repeats, nearest first."""
+        wanted = self._rows[number]
+        scores = self._inside[number, self._kept]
+        near = np.flatnonzero(scores > self._owner.threshold)
+        for place in near[np.argsort(-scores[near], kind="stable")]:
+            if self._rows[self._kept[place]].may_repeat(wanted):
+                yield int(place), float(scores[place])
+
+    def _among_earlier(self, number: int) -> DuplicateHit | None:
+        for row, score in self._near_earlier(number):
+            kept = self._owner._rows[row]
+            return DuplicateHit(key=kept.key, question=kept.text, score=score)
+        return None
 
     def _among_kept(self, number: int) -> DuplicateHit | None:
-        wanted = self._rows[number]
-        same = [other for other in self._kept if self._rows[other].may_repeat(wanted)]
-        if not same:
-            return None
-        best = same[int(np.argmax(self._inside[number, same]))]
-        score = float(self._inside[number, best])
-        if score <= self._owner.threshold:
-            return None
-        return DuplicateHit(key=self._rows[best].key, question=self._rows[best].text, score=score)
+        for place, score in self._near_kept(number):
+            row = self._rows[self._kept[place]]
+            return DuplicateHit(key=row.key, question=row.text, score=score)
+        return None

@@ -44,6 +44,8 @@ Json = dict[str, Any]
 _COUNT = re.compile(r"(?:질문과 답을|새 과제를) (\d+)개")
 _PASSAGES = re.compile(r"<지문>\n(.*?)\n</지문>", re.DOTALL)
 _PASSAGE_MARK = re.compile(r"^\[(\d+)\][ \t]*(.*)$", re.MULTILINE)
+_PLANNED = re.compile(r"^(\d+)번\n- 유형: ([가-힣]+)", re.MULTILINE)
+_BOTH = re.compile(r"\[1\]번과 \[(\d+)\]번 지문")
 # A sentence from its start (of a line, behind a list mark or another sentence) to its full stop.
 _SENTENCE = re.compile(r"(?:(?<=\n)|(?<=[.-] ))[가-힣A-Za-z0-9(][^\n|#`*.?!]{18,120}[다요오]\.(?=\s|\Z)")
 
@@ -90,7 +92,7 @@ def passages_of(prompt: str) -> list[tuple[str, str]]:
     return [(mark.group(2).strip(), found.group(1)[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
 
 
-def pairs_for(prompt: str, count: int) -> list[Json]:
+def plain_pairs(prompt: str, count: int) -> list[Json]:
     """Pairs on sentences of the first passage: verbatim quote, polite answer, a question that names its words."""
     passages = passages_of(prompt)
     if not passages:
@@ -99,30 +101,65 @@ def pairs_for(prompt: str, count: int) -> list[Json]:
     topic = heading.split(">")[-1].strip() or "창고 업무"
     sentences = [match.group(0) for match in _SENTENCE.finditer(text)]
     start = _digest(prompt) % max(1, len(sentences))
+    return [_pair(topic, sentence) for sentence in (sentences[start:] + sentences[:start])[:count]]
+
+
+def _pair(topic: str, sentence: str) -> Json:
+    body = sentence.rstrip(".")
+    polite = body.endswith(("니다", "요", "시오"))
+    subject = " ".join(body.split()[:-1][:7]).rstrip(",")
+    return {
+        "question": f"{topic}에서 {subject} 부분은 어떻게 하면 되나요?",
+        "answer": sentence if polite else f"{body}고 안내되어 있습니다.",
+        "citations": [{"passage": 1, "quote": sentence}],
+    }
+
+
+def pairs_for(prompt: str, count: int) -> list[Json]:
+    """Plain pairs, each turned into the type that the prompt has planned for its number, where it can be."""
+    planned = _PLANNED.findall(prompt)
     pairs = []
-    for sentence in (sentences[start:] + sentences[:start])[:count]:
-        body = sentence.rstrip(".")
-        polite = body.endswith(("니다", "요", "시오"))
-        subject = " ".join(body.split()[:-1][:7]).rstrip(",")
-        pairs.append(
-            {
-                "question": f"{topic}에서 {subject} 부분은 어떻게 하면 되나요?",
-                "answer": sentence if polite else f"{body}고 안내되어 있습니다.",
-                "citations": [{"passage": 1, "quote": sentence}],
-            }
-        )
-    return pairs
+    for (number, kind), pair in zip(planned, plain_pairs(prompt, len(planned)), strict=False):
+        made = _as_planned(prompt, kind, pair)
+        if made is not None:
+            pairs.append({**made, "number": int(number)})
+    return pairs if planned else plain_pairs(prompt, count)
+
+
+def _as_planned(prompt: str, kind: str, pair: Json) -> Json | None:
+    passages = passages_of(prompt)
+    topic = passages[0][0].split(">")[-1].strip()
+    if kind == "답":
+        return {
+            "question": f"{topic} 업무의 심야 할증 요금은 누가 부담하나요?",
+            "answer": "등록된 문서에는 할증 요금에 관한 내용이 없습니다. 정산 담당자에게 확인해 주시기 바랍니다.",
+            "citations": [],
+            "asked": ["할증 요금"],
+        }
+    if kind == "수치":
+        sentence = next((m.group(0) for m in _SENTENCE.finditer(passages[0][1]) if re.search(r"\d", m.group(0))), None)
+        return _pair(topic, sentence) if sentence else None
+    if kind == "종합":
+        found = _BOTH.search(prompt)
+        other = next(_SENTENCE.finditer(passages[int(found.group(1)) - 1][1]), None) if found else None
+        if found is None or other is None:
+            return None
+        quote = {"passage": int(found.group(1)), "quote": other.group(0)}
+        answer = f"{pair['answer']} {_pair(topic, other.group(0))['answer']}"
+        return {**pair, "answer": answer, "citations": [*pair["citations"], quote]}
+    return pair
 
 
 def flawed_pairs(prompt: str) -> list[Json]:
     """One good pair, then one for each gate that it must not pass."""
-    good = pairs_for(prompt, 1)
+    good = plain_pairs(prompt, 1)
     if not good:
         return []
     pair = good[0]
+    easy = next((int(number) for number, kind in _PLANNED.findall(prompt) if kind in ("정의", "절차", "문제")), 1)
     quote = pair["citations"][0]["quote"]
     return [
-        pair,
+        {**pair, "number": easy},
         {**pair, "citations": [{"passage": 1, "quote": "이 구절은 어느 지문에도 적혀 있지 않습니다."}]},
         {**pair, "citations": [{"passage": 99, "quote": quote}]},
         {**pair, "citations": []},

@@ -12,8 +12,9 @@ from app.api.deps import ServicesDep
 from app.api.downloads import DownloadResponse, entity_tags
 from app.api.lists import ListQuery, list_body
 from app.api.schemas.common import ListOf, gives
-from app.api.schemas.datasets import Dataset, DatasetDeleted, DatasetReport, Sample
-from app.services import datasets, exporting
+from app.api.schemas.datasets import Dataset, DatasetCluster, DatasetDeleted, DatasetReport, NearestSamples, Sample
+from app.services import dataset_report, datasets, exporting, similar
+from generators.curation.settings import decimal_share
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 _TEXTS = ("application/jsonl", "text/csv")
@@ -61,10 +62,34 @@ def get_sample(sample_id: str, services: ServicesDep) -> dict[str, Any]:
     return datasets.get_sample(services, sample_id)
 
 
+@router.get("/samples/{sample_id}/nearest", response_model=None, responses=gives(NearestSamples))
+def nearest(sample_id: str, services: ServicesDep, k: Annotated[int, Query(ge=1, le=100)] = 5) -> dict[str, Any]:
+    """The samples of the same dataset whose questions share most with this one's, repeats that were dropped too."""
+    return {"object": "sample.nearest", "data": similar.nearest_samples(services, sample_id, k)}
+
+
+@router.get("/datasets/{dataset_id}/clusters", response_model=None, responses=gives(ListOf[DatasetCluster]))
+def clusters(
+    dataset_id: str,
+    services: ServicesDep,
+    threshold: Annotated[str, Query(max_length=20, description="ROUGE-L F1, as a decimal.")] = "0.7",
+    after: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> dict[str, Any]:
+    """Near-duplicate clusters, the largest first, dropped repeats included."""
+    exact = decimal_share(threshold, "threshold")
+    data, more = similar.list_clusters(services, dataset_id, exact, after, limit)
+    return list_body(data, has_more=more)
+
+
 @router.get("/datasets/{dataset_id}/report", response_model=None, responses=gives(DatasetReport))
-def report(dataset_id: str, services: ServicesDep) -> dict[str, Any]:
-    """The funnel as counts."""
-    return datasets.report(services, dataset_id)
+def report(
+    dataset_id: str,
+    services: ServicesDep,
+    detail: Annotated[bool, Query(description="Measure every sample: lengths, speech levels, openings.")] = False,
+) -> dict[str, Any]:
+    """The funnel as counts, and which passages gave samples."""
+    return dataset_report.dataset_report(services, dataset_id, detail=detail)
 
 
 def _described() -> dict[int | str, dict[str, Any]]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict
 
 from app.api.deps import ServicesDep
+from app.api.event_stream import PAGE, event_stream, wants_stream
 from app.api.idempotency import Once
 from app.api.lists import ListQuery, list_body
-from app.api.schemas.common import Event, ListOf, gives
-from app.api.schemas.generation import GenerationJob, Generator
+from app.api.schemas.common import Event, ListOf, gives, gives_stream
+from app.api.schemas.generation import DryRun, GenerationJob, Generator
 from app.services import events, generation
+from app.services.dry_run import dry_run
 from app.services.generation import BudgetRequest, GenerationRequest, Target
 from app.services.generation_entries import list_generators as all_generators
 
+EVENT: Final = "generation.job.event"
 router = APIRouter(prefix="/v1", tags=["generation"])
 
 
@@ -27,9 +30,11 @@ class ResumeRequest(BaseModel):
     budget: BudgetRequest | None = None
 
 
-@router.post("/generation/jobs", response_model=None, responses=gives(GenerationJob, creates=True))
-def create_job(body: GenerationRequest, once: Once) -> Any:
-    """Start generating question-answer samples."""
+@router.post("/generation/jobs", response_model=None, responses=gives(GenerationJob | DryRun, creates=True))
+def create_job(body: GenerationRequest, once: Once, services: ServicesDep) -> Any:
+    """Start generating samples; with `dry_run` only say what would be done, and what it could cost."""
+    if body.dry_run:
+        return dry_run(services, body)
     return once(body, lambda services: generation.create_job(services, body))
 
 
@@ -67,11 +72,27 @@ def resume_job(
     return generation.resume_job(services, job_id, wanted.target, wanted.budget)
 
 
-@router.get("/generation/jobs/{job_id}/events", response_model=None, responses=gives(ListOf[Event]))
-def list_events(job_id: str, services: ServicesDep, query: ListQuery) -> dict[str, Any]:
-    """What the job said, newest first unless asked otherwise."""
+@router.get(
+    "/generation/jobs/{job_id}/events",
+    response_model=None,
+    responses=gives_stream(ListOf[Event]),
+)
+def list_events(job_id: str, request: Request, services: ServicesDep, query: ListQuery) -> Any:
+    """What the job said, newest first unless asked otherwise; a stream with `Accept: text/event-stream`.
+
+    The stream tells `event` for each line of the log, oldest first, and `job` whenever the job's counts change; it goes
+    on behind `Last-Event-ID` and ends when the job is at rest.
+    """
     generation.get_job(services, job_id)
-    data, more = events.list_events(services, job_id, "generation.job.event", query.after, query.limit, query.order)
+    if wants_stream(request):
+        if (last := request.headers.get("last-event-id")) is not None:
+            events.list_events(services, job_id, EVENT, last, 1, "asc")
+        return event_stream(
+            request,
+            lambda after: events.list_events(services, job_id, EVENT, after, PAGE, "asc"),
+            lambda: generation.get_job(services, job_id),
+        )
+    data, more = events.list_events(services, job_id, EVENT, query.after, query.limit, query.order)
     return list_body(data, has_more=more)
 
 

@@ -19,6 +19,7 @@ from app.services import curating, importing
 from app.services.curation_request import BulkCurationRequest
 from app.services.faults import invalid_body
 from app.services.labels import check_label
+from generators.imported import ContextUse
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 BLOCK = 1 << 20
@@ -31,6 +32,10 @@ def import_dataset(
     format: Annotated[str | None, Form(description="Its format; found by looking when not given.")] = None,  # noqa: A002 -- the contract's name
     name: Annotated[str | None, Form(description="Label of the dataset.", max_length=200)] = None,
     curation: Annotated[str | None, Form(description="Curation settings as JSON.")] = None,
+    context: Annotated[
+        ContextUse, Form(description="Whether the passage of a grounded row becomes its system turn.")
+    ] = "keep",
+    own_split: Annotated[bool, Form(description="Whether rows keep the test side that the file gives them.")] = True,
 ) -> Any:
     """Import a dataset: messages, Alpaca, ShareGPT, KoAlpaca, KorQuAD, CSV, Parquet …; curated like generated data."""
     filename = check_label(file.filename or "dataset.jsonl", "file")
@@ -41,11 +46,17 @@ def import_dataset(
         file.file.seek(0)
         return iter(lambda: file.file.read(BLOCK), b"")
 
-    fields = json.dumps([filename, format, label, wanted.model_dump(mode="json")]).encode()
+    fields = json.dumps([filename, format, label, wanted.model_dump(mode="json"), context, own_split]).encode()
     return once(
         chain((fields,), blocks()),
         lambda services: importing.create_import(
-            services, (filename, blocks()), name=label, format=format, curation=wanted
+            services,
+            (filename, blocks()),
+            name=label,
+            format=format,
+            curation=wanted,
+            context=context,
+            own_split=own_split,
         ),
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.curation import add_curate, add_import, run_curate, run_import
+from app.cli.generation import add_generate, run_generate
 from app.settings import explain_settings, load_settings
 from corpora.errors import MalmoiError
 
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     # For whoever starts the service as a child: the pipe closes however the parent ends, SIGKILL included.
     serve.add_argument("--exit-with-parent", action="store_true", help=argparse.SUPPRESS)
+    add_generate(commands)
     add_curate(commands)
     add_import(commands)
     demo = commands.add_parser("demo", help="walk the whole road on the bundled manual, over HTTP")
@@ -96,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _show_settings(arguments)
         elif arguments.command == "serve":
             _serve(arguments)
+        elif arguments.command == "generate":
+            run_generate(arguments)
         elif arguments.command == "curate":
             run_curate(arguments)
         elif arguments.command == "import":

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["add_curate", "add_import", "run_curate", "run_import"]
 
 Commands = Any  # argparse's own type is private
+#: The names of ``retrieval.guards.GUARDS``, written out so that ``--help`` need not load it; a test keeps both in step.
+GUARD_NAMES = ("negation", "noun_substitution", "opposites", "argument_order", "predicate_substitution")
+#: What is said of rows by what became of them; the names are those of ``generators.imported``.
+TOLD = {
+    "context_kept": "지문을 system 차례에 담았습니다 (--context drop: 뺌)",
+    "context_dropped": "지문을 뺐습니다 (--context keep: system 차례에 담음)",
+    "other_answers": "다른 정답은 대화에 담지 않았습니다 (--metadata: 곁에 적음)",
+    "weights": "학습하지 않을 답(weight 0)이 있습니다 (--personal-data mask: 표시가 사라짐)",
+    "own_test": "원본의 test나 validation에 속합니다 (--test: 따로 모음, --new-split: 무시)",
+}
 
 
 def _add_files(command: argparse.ArgumentParser) -> None:
@@ -29,7 +39,14 @@ def _add_files(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, help="JSONL in the messages schema")
     command.add_argument("--format", help="format of the inputs; found by looking when not given")
     command.add_argument("--rejected", type=Path, help="JSONL of what was left out, with the reason of each row")
-    command.add_argument("--metadata", action="store_true", help="keep id, source and flags with each line")
+    command.add_argument("--metadata", action="store_true", help="keep id, source, group and flags with each line")
+    command.add_argument(
+        "--context",
+        choices=("keep", "drop"),
+        default="keep",
+        help="passage of a grounded row: system turn, or left out",
+    )
+    command.add_argument("--new-split", action="store_true", help="forget the train and test that an input comes with")
 
 
 def add_import(commands: Commands) -> None:
@@ -46,7 +63,7 @@ def add_curate(commands: Commands) -> None:
     add("--report", type=Path, help="R.json, R.html, or a folder for both and the plots")
     add("--near-duplicate-threshold", default="0.7", metavar="T", help="ROUGE-L F1 above which a row is a repeat")
     add("--tokenizer", default="content_morphemes", help="content_morphemes, morpheme, whitespace, character, english")
-    add("--guards", nargs="*", choices=("negation", "noun_substitution"), help="what parts rows that share their words")
+    add("--guards", nargs="*", choices=GUARD_NAMES, help="what parts rows that share their words")
     add("--domain-nouns", type=Path, metavar="FILE", help="nouns of your domain, one a line, that must not be split")
     add("--semantic-threshold", type=float, metavar="T", help="cosine above which a row is a repeat")
     add("--no-semantic", action="store_true", help="compare wording only")
@@ -64,7 +81,7 @@ def _files(arguments: argparse.Namespace) -> CurationFiles:
 
     missing = next((path for path in arguments.inputs if not path.exists()), None)
     if missing is not None:
-        raise InvalidInputError(f"There is no file {missing}.", param="inputs", code="file_not_found")
+        raise InvalidInputError(f"There is no file {_shown(missing)}.", param="inputs", code="file_not_found")
     _check_outputs([getattr(arguments, name, None) for name in ("output", "rejected", "report", "test")])
     return CurationFiles(
         inputs=tuple(arguments.inputs),
@@ -75,7 +92,16 @@ def _files(arguments: argparse.Namespace) -> CurationFiles:
         test_fraction=getattr(arguments, "test_fraction", "0"),
         format=arguments.format,
         metadata=arguments.metadata,
+        context=arguments.context,
+        own_split=not arguments.new_split,
     )
+
+
+def _shown(path: Path) -> str:
+    """A path that any terminal takes, whatever the encoding of its name."""
+    from corpora.importers import printable
+
+    return printable(str(path))
 
 
 def _check_outputs(paths: list[Path | None]) -> None:
@@ -85,7 +111,7 @@ def _check_outputs(paths: list[Path | None]) -> None:
         raise InvalidInputError("Two outputs have the same name.", param="output")
     odd = next((p for p in wanted if p.exists() and not p.is_file() and not p.is_dir()), None)
     if odd is not None:
-        raise InvalidInputError(f"{odd} is no regular file; outputs replace what lies there.", param="output")
+        raise InvalidInputError(f"{_shown(odd)} is no regular file; outputs replace what lies there.", param="output")
 
 
 def _settings(arguments: argparse.Namespace) -> CurationSettings:
@@ -102,7 +128,8 @@ def _settings(arguments: argparse.Namespace) -> CurationSettings:
         try:
             lines = arguments.domain_nouns.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as exc:
-            raise InvalidInputError(f"{arguments.domain_nouns} cannot be read: {exc}.", param="domain_nouns") from exc
+            file = _shown(arguments.domain_nouns)
+            raise InvalidInputError(f"{file} cannot be read: {exc}.", param="domain_nouns") from exc
         nouns = tuple(line.strip() for line in lines if line.strip())
     semantic = arguments.semantic_threshold
     if semantic is not None and not 0 < semantic <= 1:
@@ -134,7 +161,8 @@ def run_curate(arguments: argparse.Namespace) -> None:
     )
     _say(counts)
     if files.test is not None:
-        print(f"학습용 {counts.accepted - counts.test:,}행: {files.output}   검증용 {counts.test:,}행: {files.test}")
+        train = f"학습용 {counts.accepted - counts.test:,}행: {_shown(files.output)}"
+        print(f"{train}   검증용 {counts.test:,}행: {_shown(files.test)}")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
@@ -159,9 +187,11 @@ def _say(counts: Counts) -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(f"{counts.rows:,}행 = 채택 {counts.accepted:,} + 거절 {counts.rejected.total():,}")
-    for reason, count in counts.rejected.most_common():
+    for reason, count in counts.reasons.most_common():
         print(f"  거절 {count:>8,}  {reason}")
+    for name, count in counts.told.items():
+        print(f"  참고 {count:>8,}  {TOLD[name]}")
     for fault in counts.shown:
         print(f"malmoi: {fault}", file=sys.stderr)
-    if counts.unreadable > len(counts.shown):
-        print(f"malmoi: … {counts.unreadable - len(counts.shown):,} more rows cannot be read", file=sys.stderr)
+    if counts.faults.total() > len(counts.shown):
+        print(f"malmoi: … {counts.faults.total() - len(counts.shown):,} more rows cannot be read", file=sys.stderr)

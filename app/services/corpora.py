@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from app.services.context import Services
+from app.services.curation_jobs import CURATE
 from app.store.paging import page
-from app.store.queries import Session, change, count, find, lock, remove, remove_batch, values
-from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, SampleRow
-from corpora.errors import MalmoiError, NotFoundError
+from app.store.queries import Session, change, count, find, listed, lock, remove, remove_batch, values
+from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
+from corpora.errors import ConflictError, MalmoiError, NotFoundError
 from corpora.ids import new_id
 from corpora.readers import ReadDocument, read_document
 
@@ -266,12 +267,30 @@ def _remove_samples(session: Session, dataset_id: str, document_id: str) -> None
     )
 
 
+def _refuse_while_curated(session: Session, dataset_ids: list[str]) -> None:
+    """A curation compares every row with the ones before it: what it dropped for a row that goes would stay dropped."""
+    curating = (JobRow.kind == CURATE, JobRow.status.in_(("queued", "running")))
+    for job in listed(session, JobRow, *curating):
+        if job.params["dataset_id"] not in dataset_ids:
+            continue
+        raise ConflictError(
+            f"Job '{job.id}' is judging the samples of '{job.params['dataset_id']}'; try again when it has ended.",
+            code="dataset_busy",
+        )
+
+
 def delete_document(services: Services, document_id: str, *, delete_samples: bool = False) -> dict[str, Any]:
-    """Remove a document; its chunks stop being found at once, its samples are marked or removed."""
+    """Remove a document; its chunks stop being found at once, its samples are marked or removed.
+
+    Raises:
+        ConflictError: samples are to be removed while a curation of their dataset waits or runs.
+    """
     with services.store.write(durable=True) as session:
         row = require_document(session, document_id)
         corpus_id = row.corpus_id
         touched = _mark_source_deleted(session, [document_id])
+        if delete_samples:
+            _refuse_while_curated(session, touched)
         for dataset_id in touched if delete_samples else ():
             _remove_samples(session, dataset_id, document_id)
         remove(session, ChunkRow, ChunkRow.document_id == document_id)

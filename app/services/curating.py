@@ -24,7 +24,7 @@ from app.services.labels import Identifier
 from app.store.jobs import hold
 from app.store.paging import page
 from app.store.queries import Session, change, find, listed
-from app.store.samples import row_to_sample
+from app.store.samples import row_to_sample, stored_message
 from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.bundled import seed_tasks
 from corpora.errors import InvalidInputError, NotFoundError
@@ -40,7 +40,7 @@ BATCH = 500
 #: Thresholds whose outcome a preview tells, all from one search for pairs.
 PREVIEWED = ("0.5", "0.55", "0.6", "0.65", "0.7", "0.75", "0.8", "0.85", "0.9", "0.95")
 #: Stages whose verdict only the generator could reach.
-KEPT_STAGES = frozenset({"parse", "grounding"})
+KEPT_STAGES = frozenset({"parse", "grounding", "judge"})
 
 
 class CurationJobRequest(BaseModel):
@@ -160,14 +160,15 @@ def run_curate(services: Services, context: JobContext, params: CurateParams) ->
         seeds=seeds,
         remember_rows=params.preview,
     )
-    counts = _Counts()
+    # A preview stores nothing, so that every attempt counts from the start.
+    counts = _Counts({} if params.preview else services.jobs.get(context.job_id).progress)
     samples = curation.run(lambda: _bulk_rows(services, params.dataset_id))
     while batch := list(islice(samples, BATCH)):
         pairs = _stored_pairs(services, batch)
         changed = [(row, sample) for row, sample in pairs if counts.add(row, sample)]
         if changed and not params.preview:
-            _apply(services, context, params.dataset_id, changed)
-        context.progress({"rows": counts.rows})
+            _apply(services, context, params.dataset_id, changed, counts)
+        context.progress(counts.progress())
         wanted = context.should_stop()
         if wanted is not None:
             return JobOutcome(status="paused" if wanted == "pause" else "cancelled", result=counts.body())
@@ -187,13 +188,16 @@ def _stored_pairs(services: Services, batch: list[Sample]) -> list[tuple[SampleR
 
 
 class _Counts:
-    """What the new settings make of the rows: rows = accepted + rejected."""
+    """What the new settings make of the rows: rows = accepted + rejected.
 
-    def __init__(self) -> None:
+    What an earlier attempt has changed is changed already and is counted from where that attempt stood.
+    """
+
+    def __init__(self, earlier: dict[str, Any]) -> None:
         self.rows = 0
         self.accepted = 0
-        self.newly_accepted = 0
-        self.newly_rejected = 0
+        self.newly_accepted = int(earlier.get("newly_accepted", 0))
+        self.newly_rejected = int(earlier.get("newly_rejected", 0))
         self.rejections: Counter[str] = Counter()
 
     def add(self, row: SampleRow, sample: Sample) -> bool:
@@ -206,7 +210,17 @@ class _Counts:
         self.newly_accepted += sample.accepted and not was
         self.newly_rejected += was and not sample.accepted
         new = _columns(sample)
-        return any(getattr(row, name) != value for name, value in new.items())
+        # What decided is part of a row: it is told even where the decision is the same.
+        decided = row.provenance.get("versions") != dict(sample.candidate.provenance.versions)
+        return decided or any(getattr(row, name) != value for name, value in new.items())
+
+    def progress(self) -> dict[str, Any]:
+        """What a later attempt goes on from."""
+        return {
+            "rows": self.rows,
+            "newly_accepted": self.newly_accepted,
+            "newly_rejected": self.newly_rejected,
+        }
 
     def body(self) -> dict[str, Any]:
         return {
@@ -228,16 +242,24 @@ def _columns(sample: Sample) -> dict[str, Any]:
         "reason": verdict.reason,
         "score": verdict.score,
         "evidence": dict(verdict.evidence),
-        "messages": [{"role": m.role, "content": m.content} for m in sample.candidate.messages],
+        "messages": [stored_message(message) for message in sample.candidate.messages],
         "flags": dict(sample.flags),
     }
 
 
-def _apply(services: Services, context: JobContext, dataset_id: str, changed: list[tuple[SampleRow, Sample]]) -> None:
-    """Store new judgements in one transaction."""
+def _apply(
+    services: Services,
+    context: JobContext,
+    dataset_id: str,
+    changed: list[tuple[SampleRow, Sample]],
+    counts: _Counts,
+) -> None:
+    """Store new judgements in one transaction, and with them how many there are."""
     touched = any(row.status == "accepted" or sample.accepted for row, sample in changed)
     with services.store.write() as session:
-        hold(session, context.job_id, context.attempt).crashes = 0
+        job = hold(session, context.job_id, context.attempt)
+        job.crashes = 0
+        job.progress = counts.progress()
         for row, sample in changed:
             versions = {"versions": dict(sample.candidate.provenance.versions)}
             change(session, SampleRow, SampleRow.id == row.id, **_columns(sample), provenance=row.provenance | versions)

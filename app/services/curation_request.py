@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,10 +10,19 @@ from app.services.labels import Label
 from corpora.korean.personal_data import PersonalDataAction
 from generators.curation.settings import CurationSettings, import_settings
 
-__all__ = ["BulkCurationRequest", "CurationRequest", "SpeechLevelRequest", "curation_settings"]
+__all__ = [
+    "BulkCurationRequest",
+    "CurationRequest",
+    "GenerationCurationRequest",
+    "SpeechLevelRequest",
+    "curation_settings",
+]
 
 Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
 Level = Literal["any", "polite", "plain"]
+_LEVELS = get_args(Level)
+#: The names of ``retrieval.guards.GUARDS``; a test keeps both in step.
+Guard = Literal["negation", "noun_substitution", "opposites", "argument_order", "predicate_substitution"]
 
 
 class SpeechLevelRequest(BaseModel):
@@ -30,6 +39,15 @@ class AnyLevelRequest(SpeechLevelRequest):
     assistant: Level = "any"
 
 
+class MixedLevelRequest(SpeechLevelRequest):
+    """The same for what is generated, where each slot may ask for its own level."""
+
+    user: Literal["any", "polite", "plain", "mixed"] = Field(  # type: ignore[assignment]  # one more than its parent
+        "any", description="`mixed` makes plain and polite questions by ratio."
+    )
+    plain_share: float = Field(0.5, ge=0.0, le=1.0, description="Share of plain questions under `mixed`.")
+
+
 class CurationRequest(BaseModel):
     """Thresholds of curation; ``semantic_threshold`` null is the embedder's calibrated value."""
 
@@ -37,13 +55,20 @@ class CurationRequest(BaseModel):
     near_duplicate_threshold: Threshold = 0.7
     semantic_threshold: Threshold | None = None
     tokenizer: Literal["content_morphemes", "morpheme", "whitespace", "character", "english"] = "content_morphemes"
-    guards: list[Literal["negation", "noun_substitution"]] = Field(
-        ["negation", "noun_substitution"],
-        description="What parts rows that share their words: a negation, a noun of its own.",
+    guards: list[Guard] = Field(
+        ["negation", "noun_substitution", "opposites", "argument_order"],
+        description="What parts rows that share their words: a negation, a noun or predicate of its own, an opposite, "
+        "who does what to whom.",
     )
     domain_nouns: Annotated[list[Annotated[Label, Field(max_length=40)]], Field(max_length=10_000)] = []
     personal_data: PersonalDataAction = PersonalDataAction.FLAG
     speech_level: SpeechLevelRequest = SpeechLevelRequest()
+
+
+class GenerationCurationRequest(CurationRequest):
+    """Curation of what a job generates."""
+
+    speech_level: MixedLevelRequest = MixedLevelRequest()
 
 
 class BulkCurationRequest(CurationRequest):
@@ -70,7 +95,11 @@ def curation_settings(request: CurationRequest, *, generated: bool = False) -> C
         "guards": tuple(dict.fromkeys(request.guards)),
         "domain_nouns": tuple(request.domain_nouns),
         "personal_data": request.personal_data,
-        "speech_level": {"user": request.speech_level.user, "assistant": request.speech_level.assistant},
+        "speech_level": {
+            # Under a mix, each slot says which level it asked for.
+            "user": "any" if request.speech_level.user not in _LEVELS else request.speech_level.user,
+            "assistant": request.speech_level.assistant,
+        },
     }
     if isinstance(request, BulkCurationRequest):
         changes["keep"] = request.keep

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from app.services.context import Services
-from app.services.curation_jobs import import_body, import_of
+from app.services.curation_jobs import IMPORT, import_body, import_of
+from app.services.originals import remove_original
 from app.store.paging import page
 from app.store.queries import Session, count_by, find, latest, listed, remove
 from app.store.search import says
-from app.store.slots import slot_totals
 from app.store.tables import DatasetRow, JobRow, ReplyRow, SampleRow
 from corpora.errors import ConflictError, NotFoundError
 from corpora.ids import new_id
@@ -23,7 +23,6 @@ __all__ = [
     "get_sample",
     "list_datasets",
     "list_samples",
-    "report",
     "require_dataset",
 ]
 
@@ -52,7 +51,7 @@ def _counts(session: Session, dataset_id: str) -> dict[str, int]:
     return dict(count_by(session, [SampleRow.status], SampleRow.dataset_id == dataset_id))
 
 
-def _jobs(session: Session, dataset_id: str) -> list[JobRow]:
+def jobs_of(session: Session, dataset_id: str) -> list[JobRow]:
     """The jobs that write or wrote to a dataset: generation, import, curation."""
     return listed(session, JobRow, JobRow.params["dataset_id"].as_string() == dataset_id)
 
@@ -72,7 +71,7 @@ def dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
         "version": row.version,
         "sample_count": counts.get("accepted", 0),
         "rejected_count": counts.get("rejected", 0),
-        "generation_jobs": [job.id for job in _jobs(session, row.id) if job.kind == "generate"],
+        "generation_jobs": [job.id for job in jobs_of(session, row.id) if job.kind == "generate"],
         "import_job": import_body(session, imported) if imported is not None else None,
         "manifest": {"version": row.version, "versions": versions},
     }
@@ -92,19 +91,22 @@ def get_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
 
 
 def delete_dataset(services: Services, dataset_id: str) -> dict[str, Any]:
-    """Remove a dataset with its samples and the replies they were made from.
+    """Remove a dataset with its samples, the replies they were made from and the file it was imported from.
 
     Raises:
         ConflictError: a job is writing to it.
     """
     with services.store.write(durable=True) as session:
         row = require_dataset(session, dataset_id)
-        jobs = _jobs(session, dataset_id)
+        jobs = jobs_of(session, dataset_id)
         busy = next((job.id for job in jobs if job.status in ("queued", "running", "paused")), None)
         if busy is not None:
             raise ConflictError(f"Job '{busy}' writes to '{dataset_id}'; cancel it first.", code="dataset_busy")
         remove(session, ReplyRow, ReplyRow.job_id.in_([job.id for job in jobs]))
         session.delete(row)
+        for job in jobs:
+            if job.kind == IMPORT:
+                remove_original(services, session, job)
     return {"id": dataset_id, "object": "dataset", "deleted": True}
 
 
@@ -175,40 +177,3 @@ def get_sample(services: Services, sample_id: str) -> dict[str, Any]:
         if row is None:
             raise NotFoundError(f"There is no sample '{sample_id}'.", code="sample_not_found")
         return _sample_body(row)
-
-
-def report(services: Services, dataset_id: str) -> dict[str, Any]:
-    """The funnel as counts: candidates = accepted + rejected + removed; rejections by reason, samples by side."""
-    with services.store.read() as session:
-        row = require_dataset(session, dataset_id)
-        columns = [SampleRow.status, SampleRow.stage, SampleRow.reason, SampleRow.generator, SampleRow.split]
-        grouped = count_by(session, columns, SampleRow.dataset_id == dataset_id)
-        # As counted when each slot was committed, so that a sample that got lost would show.
-        candidates = sum(slot_totals(session, job.id).candidates for job in _jobs(session, dataset_id))
-    totals = {"accepted": 0, "rejected": 0}
-    rejections: dict[str, dict[str, Any]] = {}
-    generators: dict[str, dict[str, int]] = {}
-    splits = {"train": 0, "test": 0}
-    for status, stage, reason, generator, split, count in grouped:
-        totals[status] += count
-        by_generator = generators.setdefault(generator, {"accepted": 0, "rejected": 0})
-        by_generator[status] += count
-        if status == "accepted":
-            splits[split] += count
-        else:
-            entry = rejections.setdefault(reason, {"reason": reason, "stage": stage, "count": 0})
-            entry["count"] += count
-    return {
-        # A report is counted when it is asked for; what it tells changes with the dataset's version.
-        "id": f"report_{dataset_id}_{row.version}",
-        "object": "dataset.report",
-        "created_at": int(services.now()),
-        "dataset_id": dataset_id,
-        "version": row.version,
-        "candidates": candidates,
-        **totals,
-        "removed": row.removed,
-        "rejections": sorted(rejections.values(), key=lambda entry: (-entry["count"], entry["reason"])),
-        "generators": generators,
-        "splits": splits,
-    }

@@ -6,36 +6,35 @@ line, like any other rejection: rows = accepted + rejected.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from app.services.export_rows import rejected_line
+from app.services.file_rows import InputRows
+from app.services.file_splits import Division
 from app.services.outputs import WholeFiles
 from corpora.errors import InvalidInputError, MalmoiError
 from corpora.exporters import export_line
-from corpora.ids import content_id
-from corpora.importers import BadRow, ImportedRow, read_rows
+from corpora.importers import BadRow, printable, read_rows
 from corpora.readers import READERS, read_document
 from corpora.records import Candidate, Provenance, Sample, Verdict
-from generators.curation.bulk import BulkCurator, BulkRow
+from generators.curation.bulk import BulkCurator
 from generators.curation.conversation import IMPORTED, asked_text, whole_text
+from generators.curation.curator import ACCEPTED
 from generators.curation.decontamination import Contamination
 from generators.curation.report import Report, write_report
 from generators.curation.settings import CurationSettings
-from generators.curation.splits import SplitRow, assign_sides
-from generators.imported import imported_rows
-from retrieval.clusters import DuplicateGraph
-from retrieval.near_duplicates import LexicalDuplicates, Tokenized
+from generators.imported import ContextUse, ImportOptions, fault_of
 
 __all__ = ["Counts", "CurationFiles", "curate_files", "import_files", "protect"]
 
+#: Reason of every verdict on a row that could not be read.
+UNREAD = "malformed_reply"
 #: Rows between two reports of progress.
 TICK = 500
-#: Two questions this much alike never stand on different sides of a split, whatever the threshold of curation.
-LEAK_THRESHOLD = "0.5"
 SHOWN_BAD_ROWS = 20
 Progress = Callable[[int], None]
 
@@ -49,9 +48,16 @@ class CurationFiles:
     rejected: Path | None = None  #: Rejected rows with their verdicts, JSONL.
     report: Path | None = None  #: ``.json``, ``.html``, or a folder for both and the plots.
     test: Path | None = None  #: Test rows, taken out of the output.
-    test_fraction: str = "0.1"  #: Share of the test, a decimal.
+    test_fraction: str = "0.1"  #: Share of the test, a decimal, among rows of inputs without a split of their own.
+    own_split: bool = True  #: Whether an input's own split is kept.
+    context: ContextUse = "keep"  #: Whether the passage of a grounded row becomes its system turn.
     format: str | None = None  #: Name in ``corpora.importers.FORMATS``; found by looking when None.
-    metadata: bool = False  #: Whether output lines carry id, source and flags.
+    metadata: bool = False  #: Whether output lines carry id, source, flags, group and what else was told of a row.
+
+    def reading(self) -> InputRows:
+        """The rows of the inputs."""
+        options = ImportOptions(format=self.format, context=self.context, own_split=self.own_split)
+        return InputRows(self.inputs, options, carry=self.metadata)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,7 +68,9 @@ class Counts:
     accepted: int = 0  #: Rows kept, the test's too.
     test: int = 0  #: Of these, rows of the test.
     rejected: Counter[str] = field(default_factory=Counter)  #: Rows dropped, by reason.
-    unreadable: int = 0  #: Of these, rows that could not be read.
+    reasons: Counter[str] = field(default_factory=Counter)  #: The same; of unreadable rows what is wrong with each.
+    faults: Counter[str] = field(default_factory=Counter)  #: Of these, rows that could not be read, by what is wrong.
+    told: Counter[str] = field(default_factory=Counter)  #: Rows by what became of them; see ``imported_rows``.
     shown: list[str] = field(default_factory=list)  #: The first of those, each with its line and reason.
     seconds: dict[str, float] = field(default_factory=dict)  #: Time by stage.
 
@@ -73,14 +81,12 @@ class Counts:
             self.accepted += 1
             return
         self.rejected[sample.verdict.reason] += 1
-        if sample.candidate.malformed is not None:
-            self.note(sample.candidate.malformed)
-
-    def note(self, fault: str) -> None:
-        """Remember a row that could not be read."""
-        self.unreadable += 1
-        if len(self.shown) < SHOWN_BAD_ROWS:
-            self.shown.append(fault)
+        self.reasons[_named(sample).verdict.reason] += 1
+        fault = fault_of(sample)
+        if fault is not None:
+            self.faults[fault] += 1
+            if len(self.shown) < SHOWN_BAD_ROWS:
+                self.shown.append(sample.candidate.malformed or fault)
 
     def check(self) -> None:
         """Every row is accounted for, and one at least was a row.
@@ -91,24 +97,9 @@ class Counts:
         """
         if self.rows != self.accepted + self.rejected.total():
             raise MalmoiError(f"{self.rows} rows went in, {self.accepted} + {self.rejected.total()} came out.")
-        if self.rows == self.unreadable:
+        if self.rows == self.faults.total():
             first = f" The first: {self.shown[0]}" if self.shown else ""
             raise InvalidInputError(f"None of the {self.rows} rows can be read.{first}", code="nothing_fits")
-
-
-def _rows(files: CurationFiles) -> Iterator[BulkRow]:
-    names = [path.name for path in files.inputs]
-    for number, path in enumerate(files.inputs):
-        # Ids come from the name; of two files with one name each gets its own.
-        name = path.name if names.count(path.name) == 1 else f"{number}/{path.name}"
-        try:
-            found: Iterable[ImportedRow | BadRow] = read_rows(path, files.format)
-        except InvalidInputError as exc:
-            if len(files.inputs) == 1:
-                raise
-            # One file among several that cannot be read is one more row that cannot.
-            found = [BadRow(line=1, reason=exc.code, message=exc.message, excerpt="", file=path.name)]
-        yield from imported_rows(found, name, files.format)
 
 
 def curate_files(
@@ -132,29 +123,33 @@ def curate_files(
         InvalidInputError: no row can be read (``nothing_fits``), an input is of no known format.
         OutputError: an output cannot be written; earlier outputs are untouched.
     """
-    counts, report = Counts(), Report()
+    counts, report, reading = Counts(), Report(), files.reading()
     curation = BulkCurator(settings, semantic=semantic, contamination=contamination)
     with WholeFiles() as outputs:
         # With a test the sides are known at the end only.
         kept = outputs.open(files.output) if files.test is None else outputs.spool(files.output)
         dropped = outputs.open(files.rejected) if files.rejected else None
-        accepted: list[tuple[SplitRow, Tokenized]] = []
-        comparing = LexicalDuplicates(LEAK_THRESHOLD, settings.tokenizer, (), settings.domain_nouns)
-        for sample in curation.run(lambda: _rows(files)):
+        division = Division(files.test_fraction, settings)
+        for number, sample in enumerate(curation.run(reading.rows)):
             counts.add(sample)
-            report.add(sample)
+            report.add(_named(sample))
+            fields = reading.fields_of(number)
             if sample.accepted:
-                kept.write(_line(sample, metadata=files.metadata))
+                kept.write(_line(sample, fields, metadata=files.metadata))
                 if files.test is not None:
-                    accepted.append((_split_row(sample), comparing.tokenized(asked_text(sample.candidate))))
+                    division.add(sample, reading.input_of(number))
             elif dropped is not None:
-                dropped.write(_rejected_line(sample))
+                dropped.write(rejected_line(_named(sample)))
             if counts.rows % TICK == 0:
                 progress(counts.rows)
         progress(counts.rows)
+        counts.told = reading.told
         counts.check()
+        if settings.keep == "best":
+            # Its decisions stand by number: they are another row's where the file is another.
+            reading.check_same()
         if files.test is not None:
-            counts.test = _divide(files, outputs, kept, accepted, settings)
+            counts.test = division.write(kept, train=outputs.open(files.output), test=outputs.open(files.test))
         # Before anything is replaced: a report that cannot be written leaves the earlier outputs too.
         if files.report is not None:
             write_report(report.to_json(), files.report)
@@ -163,54 +158,22 @@ def curate_files(
     return counts
 
 
-def _line(sample: Sample, *, metadata: bool) -> str:
+def _named(sample: Sample) -> Sample:
+    """With what is wrong with an unreadable row as the reason of its verdict."""
+    fault = fault_of(sample)
+    return sample if fault is None else replace(sample, verdict=replace(sample.verdict, reason=fault))
+
+
+def _line(sample: Sample, fields: dict[str, Any], *, metadata: bool) -> str:
     extra = None
     if metadata:
         candidate = sample.candidate
         extra = {"id": sample.id, "source": candidate.provenance.prompt, "flags": sample.flags}
-        group = candidate.group_id or candidate.provenance.group
-        extra |= {"group_id": group} if group is not None else {}
+        # Two different things: a group stays on one side, the variants of one row are never duplicates besides.
+        told = {"group_id": candidate.group_id, "group": candidate.provenance.group}
+        told["split"] = "test" if sample.split == "test" else None
+        extra |= {name: value for name, value in told.items() if value is not None} | fields
     return export_line(sample.candidate.messages, "messages", extra) + "\n"
-
-
-def _rejected_line(sample: Sample) -> str:
-    candidate = sample.candidate
-    row: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.content} for message in candidate.messages],
-        "verdict": asdict(sample.verdict),
-        "id": sample.id,
-        "source": candidate.provenance.prompt,
-    }
-    if candidate.malformed is not None:
-        row["raw"] = candidate.raw
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _split_row(sample: Sample) -> SplitRow:
-    candidate = sample.candidate
-    group = candidate.provenance.document_id or candidate.provenance.group or candidate.group_id
-    # By what it says, not by where it stands: the same rows in another order get the same sides.
-    key = content_id("row", *(f"{message.role}:{message.content}" for message in candidate.messages))
-    return SplitRow(key=key, group=group, stratum=candidate.provenance.generator)
-
-
-def _divide(
-    files: CurationFiles,
-    outputs: WholeFiles,
-    spool: IO[str],
-    accepted: Sequence[tuple[SplitRow, Tokenized]],
-    settings: CurationSettings,
-) -> int:
-    """Write the accepted lines to the file of their side; returns how many are the test's."""
-    assert files.test is not None
-    rows = [row for _, row in accepted]
-    graph = DuplicateGraph.build(rows, LEAK_THRESHOLD, tokenizer=settings.tokenizer, guards=settings.guards)
-    sides = assign_sides([row for row, _ in accepted], files.test_fraction, duplicates=graph.pairs())
-    train, test = outputs.open(files.output), outputs.open(files.test)
-    spool.seek(0)
-    for line, side in zip(spool, sides, strict=True):
-        (test if side == "test" else train).write(line)
-    return sides.count("test")
 
 
 def import_files(files: CurationFiles, progress: Progress = lambda _rows: None) -> Counts:
@@ -220,22 +183,30 @@ def import_files(files: CurationFiles, progress: Progress = lambda _rows: None) 
         InvalidInputError: no row can be read (``nothing_fits``), an input is of no known format.
         OutputError: an output cannot be written; earlier outputs are untouched.
     """
-    counts = Counts()
+    counts, reading = Counts(), files.reading()
     with WholeFiles() as outputs:
         kept = outputs.open(files.output)
         dropped = outputs.open(files.rejected) if files.rejected else None
-        for row in _rows(files):
-            verdict = Verdict(stage="parse", reason="malformed_row", evidence={"why": row.candidate.malformed})
-            readable = row.candidate.malformed is None
-            sample = Sample(id=row.key, candidate=row.candidate, accepted=readable, verdict=verdict)
+        for number, row in enumerate(reading.rows()):
+            verdict = Verdict(stage="parse", reason=UNREAD, evidence={"why": row.candidate.malformed})
+            accepted = row.candidate.malformed is None
+            sample = Sample(
+                id=row.key,
+                candidate=row.candidate,
+                accepted=accepted,
+                verdict=ACCEPTED if accepted else verdict,
+                split="test" if row.split == "test" else "train",
+            )
             counts.add(sample)
-            if readable:
-                kept.write(_line(sample, metadata=files.metadata))
+            fields = reading.fields_of(number)
+            if sample.accepted:
+                kept.write(_line(sample, fields, metadata=files.metadata))
             elif dropped is not None:
-                dropped.write(_rejected_line(sample))
+                dropped.write(rejected_line(_named(sample)))
             if counts.rows % TICK == 0:
                 progress(counts.rows)
         progress(counts.rows)
+        counts.told = reading.told
         counts.check()
         outputs.publish()
     return counts
@@ -249,13 +220,14 @@ def protect(paths: Sequence[Path]) -> Contamination:
     """
     found = Contamination()
     for path in paths:
+        name = printable(path.name)
         if path.suffix.lower() in READERS:
-            found.protect_text(path.name, read_document(path.read_bytes(), path.name).text)
+            found.protect_text(name, read_document(path.read_bytes(), name).text)
             continue
         for row in read_rows(path):
             if isinstance(row, BadRow):
-                raise InvalidInputError(f"{path.name}, line {row.line}: {row.message}", code="unreadable_benchmark")
+                raise InvalidInputError(f"{name}, line {row.line}: {row.message}", code="unreadable_benchmark")
             candidate = Candidate(messages=row.messages, provenance=Provenance(generator=IMPORTED, slot=0))
-            where = f"{row.file or path.name}:{row.line}"
+            where = f"{row.file or name}:{row.line}"
             found.protect_row(where, asked_text(candidate), whole_text(candidate))
     return found

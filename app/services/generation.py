@@ -1,12 +1,14 @@
-"""Generation jobs: what the API accepts, the plan it becomes, and the job as the API shows it.
+"""Generation jobs: what the API accepts, what it refuses, and what can be done with a job.
 
-The job itself runs in ``app.services.generating``. A request is checked completely before the job row is written, in
-one transaction with the dataset it makes and the hold-out it assigns.
+The job itself runs in ``app.services.generating``; ``app.services.generation_progress`` shows it. A request is checked
+completely before the job row is written, in one transaction with the dataset it makes and the hold-out it assigns.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -14,15 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.services.context import Services
 from app.services.corpora import require_corpus
-from app.services.curation_request import CurationRequest
+from app.services.curation_request import GenerationCurationRequest
 from app.services.datasets import add_dataset, require_dataset
 from app.services.generation_entries import resolve_entries
+from app.services.generation_prices import check_money_limit
+from app.services.generation_progress import job_body
+from app.services.generation_sources import check_sources
 from app.services.labels import Identifier, Label, Storable
 from app.store.paging import page
-from app.store.queries import Session, count, count_by, find, listed, lock
+from app.store.queries import Session, count, find, listed, lock
 from app.store.slots import slot_totals
 from app.store.tables import CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
-from corpora.errors import ConflictError, NotFoundError
+from corpora.errors import ConflictError, InvalidInputError, NotFoundError
+from generators.llm.settings import BATCH_PREFIX, LANGCHAIN_PREFIX
+from generators.registry import GENERATORS
 
 __all__ = [
     "BudgetRequest",
@@ -30,16 +37,22 @@ __all__ = [
     "Target",
     "create_job",
     "get_job",
-    "job_body",
     "list_jobs",
     "require_job",
+    "resolve_request",
     "resume_job",
     "stop_job",
 ]
 
 KIND = "generate"
+#: Slots that may run ahead even where one request is in flight at a time.
+MIN_WINDOW = 8
+#: Slots that one batch of a Batch API takes in.
+BATCH_WINDOW = 2000
 Target = Annotated[int, Field(ge=1, le=10_000_000)]
 Limit = Annotated[int, Field(ge=0, le=10**15)]
+#: At most 15 digits: that many of a JSON number survive whoever reads it as a float.
+Money = Annotated[Decimal, Field(ge=0, lt=1_000_000, decimal_places=9)]
 
 
 class BudgetRequest(BaseModel):
@@ -48,7 +61,9 @@ class BudgetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     max_requests: Limit | None = None
     max_tokens: Limit | None = None
-    max_cost_usd: None = Field(None, description="No model has a price yet: limit requests or tokens.")
+    max_cost_usd: Money | None = Field(
+        None, description="US dollars; every model of the job needs a price (setting MODEL_PRICES)."
+    )
 
 
 class GenerationRequest(BaseModel):
@@ -64,11 +79,19 @@ class GenerationRequest(BaseModel):
         None, description="Each with `type` and that generator's parameters; GET /v1/generators has their schemas."
     )
     model: Identifier | None = None
-    judge_model: None = Field(None, description="There is no judge yet.")
-    dry_run: Literal[False] = Field(False, description="There is no dry run yet.")
+    judge_model: Identifier | None = Field(
+        None, description="Model that judges what the rules let through; the setting JUDGE_MODEL when null."
+    )
+    dry_run: bool = Field(False, description="Answer with plan, first prompts and estimate; send and store nothing.")
     heldout_fraction: float = Field(0.1, ge=0.0, le=0.5)
     budget: BudgetRequest = BudgetRequest()
-    curation: CurationRequest = CurationRequest()
+    curation: GenerationCurationRequest = GenerationCurationRequest()
+    patience: int | None = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Slots in a row without an accepted sample after which a generator that asks a model is used up.",
+    )
 
 
 class GenerationParams(GenerationRequest):
@@ -78,6 +101,8 @@ class GenerationParams(GenerationRequest):
     dataset_id: str
     train_documents: list[str]
     heldout_documents: list[str]
+    window: int = 8  # Slots that may run ahead of the last decided one; prompts depend on it.
+    patience_from: int = 0  # First slot that counts for patience.
 
 
 def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tuple[list[str], list[str]]:
@@ -114,51 +139,85 @@ def _refuse_unfinished(session: Session, corpus: CorpusRow) -> None:
         )
 
 
+def _judge(services: Services, request: GenerationRequest) -> str | None:
+    """The judge that the request or the settings name, or None."""
+    judge = request.judge_model or services.settings.judge_model
+    if judge is not None and services.settings.model_base_url is None and not judge.startswith(LANGCHAIN_PREFIX):
+        raise InvalidInputError(
+            f"'{judge}' is to judge, and no endpoint is configured; set MALMOI_MODEL_BASE_URL, or do without a judge.",
+            param="judge_model",
+            code="no_model_endpoint",
+        )
+    return judge
+
+
+def _asked(entries: Iterable[dict[str, Any]], model: str | None, judge: str | None) -> tuple[str | None, str | None]:
+    """The models that a job with these entries asks: its own, where a generator needs one, and its judge."""
+    return model if any(GENERATORS[entry["type"]].needs_model for entry in entries) else None, judge
+
+
+def _window(services: Services, model: str | None) -> int:
+    """Slots that may run ahead: a batch is worth sending when it is large, else enough to keep connections busy."""
+    if model is not None and model.startswith(BATCH_PREFIX):
+        return BATCH_WINDOW
+    # Twice the requests in flight: a slot that is slow to decide leaves no connection idle.
+    return max(MIN_WINDOW, 2 * services.settings.model_concurrency)
+
+
+def resolve_request(services: Services, session: Session, request: GenerationRequest) -> GenerationParams:
+    """Check the request and fix its inputs: generators filled up, hold-out assigned, the dataset made.
+
+    Raises:
+        InvalidInputError: a field is wrong; ``param`` names it.
+        NotFoundError: the corpus, the dataset, a file or a source is not there.
+        ConflictError: the corpus has no document, or some that are still being processed.
+    """
+    corpus = require_corpus(session, request.corpus_id) if request.corpus_id else None
+    entries = resolve_entries(services.settings, request.generators, corpus_id=request.corpus_id, model=request.model)
+    check_sources(session, entries)
+    model, judge = request.model or services.settings.model, _judge(services, request)
+    check_money_limit(services.settings, request.budget.max_cost_usd, _asked(entries, model, judge))
+    train: list[str] = []
+    heldout: list[str] = []
+    if corpus is not None:
+        _refuse_unfinished(session, corpus)
+        train, heldout = assign_heldout(session, corpus, request.heldout_fraction)
+        if not train:
+            raise ConflictError(
+                f"Corpus '{corpus.id}' has no processed document; upload one and wait until its status is 'processed'.",
+                param="corpus_id",
+                code="corpus_empty",
+            )
+    if request.dataset_id is not None:
+        dataset_id = require_dataset(session, request.dataset_id).id
+    else:
+        label = request.dataset_name or (f"{corpus.name}-qa" if corpus else "instructions")
+        dataset_id = add_dataset(session, label, corpus.id if corpus else None, services.now()).id
+    fixed = {
+        "generators": entries,
+        "dataset_id": dataset_id,
+        "train_documents": train,
+        "heldout_documents": heldout,
+        "model": model,
+        "judge_model": judge,
+        "window": _window(services, model),
+    }
+    return GenerationParams.model_validate(request.model_dump() | fixed)
+
+
 def create_job(services: Services, request: GenerationRequest) -> dict[str, Any]:
     """Check the request, fix its inputs and submit the job.
 
     Raises:
-        InvalidInputError: a field is wrong; ``param`` names it.
-        NotFoundError: the corpus or the dataset is not there.
-        ConflictError: the corpus has no document, or some that are still being processed.
+        MalmoiError: as ``resolve_request`` does.
     """
     with services.store.write(durable=True) as session:
-        corpus = require_corpus(session, request.corpus_id) if request.corpus_id else None
-        entries = resolve_entries(
-            services.settings, request.generators, corpus_id=request.corpus_id, model=request.model
-        )
-        train: list[str] = []
-        heldout: list[str] = []
-        if corpus is not None:
-            _refuse_unfinished(session, corpus)
-            train, heldout = assign_heldout(session, corpus, request.heldout_fraction)
-            if not train:
-                raise ConflictError(
-                    f"Corpus '{corpus.id}' has no processed document; upload one and wait until its status is "
-                    "'processed'.",
-                    param="corpus_id",
-                    code="corpus_empty",
-                )
-        if request.dataset_id is not None:
-            dataset_id = require_dataset(session, request.dataset_id).id
-        else:
-            label = request.dataset_name or (f"{corpus.name}-qa" if corpus else "instructions")
-            dataset_id = add_dataset(session, label, corpus.id if corpus else None, services.now()).id
-        params = GenerationParams.model_validate(
-            request.model_dump()
-            | {
-                "generators": entries,
-                "dataset_id": dataset_id,
-                "train_documents": train,
-                "heldout_documents": heldout,
-                "model": request.model or services.settings.model,
-            }
-        )
+        params = resolve_request(services, session, request)
         job = services.jobs.submit(
-            KIND, params.model_dump(mode="json"), resources=[f"dataset:{dataset_id}"], session=session
+            KIND, params.model_dump(mode="json"), resources=[f"dataset:{params.dataset_id}"], session=session
         )
         session.flush()
-        body = job_body(session, job)
+        body = job_body(session, job, services.now())
         services.answer(session, body)
     services.wake()
     return body
@@ -172,57 +231,17 @@ def require_job(session: Session, job_id: str) -> JobRow:
     return row
 
 
-def job_body(session: Session, row: JobRow) -> dict[str, Any]:
-    """The job as the contract shows it; counts come from what is stored, never from a running tally."""
-    slots = slot_totals(session, row.id)
-    decided, failed = slots.decided, slots.failed
-    by_status: dict[str, int] = dict(count_by(session, [SampleRow.status], SampleRow.job_id == row.id))
-    rejected = (SampleRow.job_id == row.id, SampleRow.status == "rejected")
-    rejections: dict[str, int] = dict(count_by(session, [SampleRow.reason], *rejected))
-    return {
-        "id": row.id,
-        "object": "generation.job",
-        "created_at": int(row.created_at),
-        "status": row.status,
-        "corpus_id": row.params.get("corpus_id"),
-        "dataset_id": row.params["dataset_id"],
-        "generators": row.params["generators"],
-        "model": row.params.get("model"),
-        "seed": row.params["seed"],
-        "progress": {
-            "target": row.params.get("target"),
-            "planned": slots.planned,
-            "done": decided - failed,
-            "failed": failed,
-            "pending": slots.planned - decided,
-            "accepted": by_status.get("accepted", 0),
-            "rejected": by_status.get("rejected", 0),
-        },
-        "usage": {
-            "requests": slots.requests,
-            "cached_requests": slots.cached_requests,
-            "prompt_tokens": slots.prompt_tokens,
-            "completion_tokens": slots.completion_tokens,
-            "cost_usd": None,
-        },
-        "rejections": rejections,
-        "error": row.error,
-        "started_at": int(row.started_at) if row.started_at else None,
-        "finished_at": int(row.finished_at) if row.finished_at else None,
-    }
-
-
 def get_job(services: Services, job_id: str) -> dict[str, Any]:
     """One job."""
-    with services.store.read() as session:
-        return job_body(session, require_job(session, job_id))
+    with services.store.snapshot() as session:
+        return job_body(session, require_job(session, job_id), services.now())
 
 
 def list_jobs(services: Services, after: str | None, limit: int, order: str) -> tuple[list[dict[str, Any]], bool]:
     """A page of jobs."""
-    with services.store.read() as session:
+    with services.store.snapshot() as session:
         rows, more = page(session, JobRow, filters=(JobRow.kind == KIND,), after=after, limit=limit, order=order)
-        return [job_body(session, row) for row in rows], more
+        return [job_body(session, row, services.now()) for row in rows], more
 
 
 def stop_job(services: Services, job_id: str, what: Literal["cancel", "pause"]) -> dict[str, Any]:
@@ -243,18 +262,29 @@ def _more_wanted(session: Session, row: JobRow, target: int | None) -> bool:
 def resume_job(
     services: Services, job_id: str, target: int | None = None, budget: BudgetRequest | None = None
 ) -> dict[str, Any]:
-    """Queue a paused or incomplete job again, or one that reached its target and is to go beyond it."""
+    """Queue a paused or incomplete job again, or one that reached its target and is to go beyond it.
+
+    Raises:
+        InvalidInputError: a limit in dollars for a model that has no price.
+        NotFoundError: there is no such job.
+        ConflictError: it cannot be resumed, or its dataset was deleted.
+    """
     changes: dict[str, Any] = {}
     if target is not None:
         changes["target"] = target
     if budget is not None:
-        changes["budget"] = budget.model_dump()
+        changes["budget"] = budget.model_dump(mode="json")
     with services.store.write(durable=True) as session:
         row = require_job(session, job_id)
         if find(session, DatasetRow, DatasetRow.id == row.params["dataset_id"]) is None:
             raise ConflictError(
                 f"The dataset of job '{job_id}' was deleted; start a new job.", param="job_id", code="dataset_deleted"
             )
+        if budget is not None:
+            asked = _asked(row.params["generators"], row.params.get("model"), row.params.get("judge_model"))
+            check_money_limit(services.settings, budget.max_cost_usd, asked)
+        # Whoever resumes a job that brought nothing new wants it to try again from here.
+        changes["patience_from"] = slot_totals(session, job_id).decided
         services.jobs.resume(job_id, changes, session, ended_too=_more_wanted(session, row, target))
     services.wake()
     return get_job(services, job_id)

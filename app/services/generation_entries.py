@@ -10,10 +10,12 @@ from app.services.faults import invalid_body
 from app.settings import Settings
 from corpora.bundled import SEED_SETS
 from corpora.errors import InvalidInputError
+from generators.base import Generator
+from generators.llm.settings import LANGCHAIN_PREFIX
 from generators.prompting import prompt_id, prompt_names, prompt_source
 from generators.registry import GENERATORS, GeneratorSpec
 
-__all__ = ["list_generators", "resolve_entries"]
+__all__ = ["build_generator", "list_generators", "resolve_entries"]
 
 #: Names of seed tasks that an entry may give.
 _SEEDS = sorted({"builtin:all", *(f"builtin:{name}" for name in SEED_SETS)})
@@ -24,7 +26,16 @@ class EntryRequest(BaseModel):
 
     model_config = ConfigDict(strict=True)
     weight: int = Field(1, ge=1, le=1000, description="Share of the slots among the job's generators.")
-    seed_tasks: str = Field("builtin:all", json_schema_extra={"enum": list(_SEEDS)}, description="Bundled seed tasks.")
+    seed_tasks: str = Field(
+        "builtin:all",
+        json_schema_extra={"examples": [*_SEEDS]},
+        description=f"Seed tasks: {', '.join(_SEEDS)}, or the id of an uploaded file of them.",
+    )
+    source: str | None = Field(
+        None,
+        pattern=r"^(file-|dataset_)[A-Za-z0-9]+$",
+        description="Id of an uploaded file or of a dataset to work on, for a generator that takes one.",
+    )
 
 
 def resolve_entries(
@@ -58,36 +69,51 @@ def resolve_entries(
             )
         if spec.needs_corpus and corpus_id is None:
             raise InvalidInputError(f"Generator '{spec.name}' needs a corpus; give corpus_id.", param="corpus_id")
-        if spec.needs_model:
+        checked = _check_entry(entry, spec, where)
+        if spec.takes_source and not (spec.takes_seeds or spec.uses_pool or corpus_id or checked.get("source")):
+            raise InvalidInputError(
+                f"Generator '{spec.name}' needs something to work on; give corpus_id, or the entry's source.",
+                param=f"{where}.source",
+            )
+        if build_generator(checked).needs_model:
             _check_model(settings, model, spec, where)
-        resolved.append(_check_entry(entry, spec, where))
+        resolved.append(checked)
     return resolved
 
 
+def build_generator(entry: dict[str, Any]) -> Generator:
+    """The generator of a checked entry."""
+    spec = GENERATORS[entry["type"]]
+    own = {key: value for key, value in entry.items() if key != "type" and key not in EntryRequest.model_fields}
+    return spec.build(spec.params.model_validate(own))
+
+
 def _check_model(settings: Settings, model: str | None, spec: GeneratorSpec, where: str) -> None:
-    if settings.model_base_url is None:
+    named = model or settings.model
+    if settings.model_base_url is None and not (named or "").startswith(LANGCHAIN_PREFIX):
         raise InvalidInputError(
             f"Generator '{spec.name}' asks a language model, and no endpoint is configured; set MALMOI_MODEL_BASE_URL, "
             "or use 'extractive_qa', which needs none.",
             param=f"{where}.type",
             code="no_model_endpoint",
         )
-    if model is None and settings.model is None:
+    if named is None:
         raise InvalidInputError("No model is named; give 'model' or set MALMOI_MODEL.", param="model")
 
 
-def _check_entry(entry: dict[str, Any], spec: GeneratorSpec, where: str) -> dict[str, Any]:
-    shared = {key: value for key, value in entry.items() if key in EntryRequest.model_fields and value is not None}
-    own = {key: value for key, value in entry.items() if key != "type" and key not in EntryRequest.model_fields}
+def _check_entry(given: dict[str, Any], spec: GeneratorSpec, where: str) -> dict[str, Any]:
+    shared = {key: value for key, value in given.items() if key in EntryRequest.model_fields and value is not None}
+    own = {key: value for key, value in given.items() if key != "type" and key not in EntryRequest.model_fields}
     try:
         checked = EntryRequest.model_validate(shared)
         spec.params.model_validate(own)
     except ValidationError as exc:
-        raise invalid_body(exc, entry, where.split(".")) from exc
-    if checked.seed_tasks not in _SEEDS:
+        raise invalid_body(exc, given, where.split(".")) from exc
+    if checked.seed_tasks not in _SEEDS and not checked.seed_tasks.startswith("file-"):
         param = f"{where}.seed_tasks"
-        raise InvalidInputError(f"'{param}': seed tasks are one of {', '.join(_SEEDS)}.", param=param)
-    return {"type": spec.name, "weight": checked.weight, "seed_tasks": checked.seed_tasks, **own}
+        raise InvalidInputError(f"'{param}': seed tasks are one of {', '.join(_SEEDS)}, or a file id.", param=param)
+    entry = {"type": spec.name, "weight": checked.weight, "seed_tasks": checked.seed_tasks, **own}
+    return entry if checked.source is None else entry | {"source": checked.source}
 
 
 def list_generators() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ Use::
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,8 @@ from types import TracebackType
 from typing import IO
 
 from corpora.errors import MalmoiError
+from corpora.ids import new_id
+from corpora.importers import printable
 
 __all__ = ["OutputError", "WholeFiles"]
 
@@ -51,10 +54,11 @@ class WholeFiles:
         """A new file that will replace ``target``: UTF-8, line feeds, readable from its start too."""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            # Not mkstemp: its files are their owner's alone. The kernel applies the umask to these.
+            temporary = target.parent / f".{new_id('malmoi')}"
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as exc:
-            raise OutputError(f"{target} cannot be written: {exc.strerror}.") from exc
-        temporary = Path(name)
+            raise OutputError(f"{printable(str(target))} cannot be written: {exc.strerror}.") from exc
         self._stack.callback(temporary.unlink, missing_ok=True)
         file = os.fdopen(handle, "w+", encoding="utf-8", newline="\n")
         self._stack.callback(file.close)
@@ -67,7 +71,7 @@ class WholeFiles:
             beside.parent.mkdir(parents=True, exist_ok=True)
             file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", dir=beside.parent)  # noqa: SIM115 -- closed by the stack
         except OSError as exc:
-            raise OutputError(f"{beside} cannot be written: {exc.strerror}.") from exc
+            raise OutputError(f"{printable(str(beside))} cannot be written: {exc.strerror}.") from exc
         self._stack.callback(file.close)
         return file
 
@@ -77,6 +81,7 @@ class WholeFiles:
             file.flush()
             os.fsync(file.fileno())
         for _, temporary, target in self._open:
-            # mkstemp makes files for their owner alone.
-            temporary.chmod(0o644)
+            if target.is_file():
+                # As if written in place: what was private stays so.
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             os.replace(temporary, target)

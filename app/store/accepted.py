@@ -56,7 +56,7 @@ def accepted_samples(
                 id=row.id,
                 split=row.split,
                 group_id=row.group_id,
-                messages=tuple(Message(role=m["role"], content=m["content"]) for m in row.messages),
+                messages=tuple(Message(**m) for m in row.messages),
                 provenance=row.provenance if provenance else None,
             )
         last = rows[-1].seq

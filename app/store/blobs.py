@@ -51,6 +51,17 @@ class BlobStore:
         """Where the bytes of ``sha256`` lie, or would."""
         return self.root / sha256[:2] / sha256
 
+    def remove(self, sha256: str) -> None:
+        """Forget the bytes; a no-op where they are not there. Whoever has them open keeps them."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def stored_at(self, sha256: str) -> float | None:
+        """When the bytes were put there last, in Unix seconds; None where they are not there."""
+        try:
+            return self.path(sha256).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def open(self, sha256: str) -> BinaryIO:
         """The bytes, for reading.
 

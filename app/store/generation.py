@@ -1,4 +1,8 @@
-"""The generators' three ports on SQL: reply cache, sample sink, ledger, each bound to one job."""
+"""A generation job's plan and its decided slots on SQL, each bound to one job and fenced by its lease.
+
+What is written once a request (ledger, replies) is in ``ledger`` and ``replies``. Every call here is one transaction of
+its own session: safe from any thread.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +16,10 @@ from sqlalchemy.orm import Session
 from app.store.database import Store
 from app.store.jobs import hold
 from app.store.samples import row_to_sample, sample_to_row
-from app.store.tables import DatasetRow, DocumentRow, PlanRow, ReplyRow, ReservationRow, SampleRow, SlotRow
-from generators.ports import Budget, BudgetExhaustedError, Reply, SlotOutcome, Usage
+from app.store.tables import DatasetRow, DocumentRow, PlanRow, SampleRow, SlotRow
+from generators.ports import SlotOutcome, Usage
 
-__all__ = ["SqlLedger", "SqlPlan", "SqlReplyCache", "SqlSampleSink"]
-
-
-class SqlReplyCache:
-    """Replies of one job, stored before they are used; an attempt that was overtaken cannot write."""
-
-    def __init__(self, store: Store, job_id: str, attempt: int) -> None:
-        self._store = store
-        self._job_id = job_id
-        self._attempt = attempt
-
-    def get(self, slot: int, step: str, request_hash: str) -> Reply | None:
-        """The stored reply, or None."""
-        with self._store.read() as session:
-            row = session.get(ReplyRow, (self._job_id, slot, step, request_hash))
-            return Reply(**row.reply) if row is not None else None
-
-    def put(self, slot: int, step: str, request_hash: str, reply: Reply) -> None:
-        """Store a reply.
-
-        Raises:
-            LostLeaseError: another attempt has taken over.
-        """
-        with self._store.write() as session:
-            hold(session, self._job_id, self._attempt)
-            session.merge(
-                ReplyRow(
-                    job_id=self._job_id,
-                    slot=slot,
-                    step=step,
-                    request_hash=request_hash,
-                    reply=asdict(reply),
-                    created_at=time.time(),
-                )
-            )
+__all__ = ["SqlPlan", "SqlSampleSink"]
 
 
 class SqlPlan:
@@ -121,7 +91,7 @@ class SqlSampleSink:
         return int(there or 0) < len(document_ids)
 
     def commit(self, outcome: SlotOutcome) -> None:
-        """Commit one slot with its samples in one transaction.
+        """Commit one slot with its samples in one transaction; slots in order, from whichever thread.
 
         Raises:
             LostLeaseError: another attempt has taken over.
@@ -137,6 +107,8 @@ class SqlSampleSink:
                     generator=outcome.generator,
                     failed=outcome.failed,
                     candidates=len(outcome.samples),
+                    accepted=sum(sample.accepted for sample in outcome.samples),
+                    created_at=now,
                     **asdict(outcome.usage),
                 )
             )
@@ -160,53 +132,3 @@ def _gone(session: Session, outcome: SlotOutcome) -> set[str]:
         return set()
     there = session.scalars(select(DocumentRow.id).where(DocumentRow.id.in_(wanted)))
     return {str(document_id) for document_id in wanted} - set(there)
-
-
-class SqlLedger:
-    """One job's budget; an unsettled reservation of a dead attempt counts as spent."""
-
-    def __init__(self, store: Store, job_id: str, attempt: int, budget: Budget) -> None:
-        self._store = store
-        self._job_id = job_id
-        self._attempt = attempt
-        self._budget = budget
-
-    def reserve(self, tokens: int) -> int:
-        """Reserve one request of at most ``tokens`` tokens.
-
-        Raises:
-            BudgetExhaustedError: the budget does not cover it; nothing is reserved.
-            LostLeaseError: another attempt has taken over; it alone may spend.
-        """
-        with self._store.write() as session:
-            # The job's row is the lock: two reservations never look at the same sum.
-            hold(session, self._job_id, self._attempt)
-            requests, spent = session.execute(
-                select(
-                    func.count(),
-                    func.coalesce(func.sum(ReservationRow.prompt_tokens + ReservationRow.completion_tokens), 0),
-                ).where(ReservationRow.job_id == self._job_id)
-            ).one()
-            limit = self._budget
-            if limit.max_requests is not None and requests + 1 > limit.max_requests:
-                raise BudgetExhaustedError(f"The budget of {limit.max_requests} requests is used up.")
-            if limit.max_tokens is not None and int(spent) + tokens > limit.max_tokens:
-                raise BudgetExhaustedError(
-                    f"The budget of {limit.max_tokens} tokens does not cover another request of up to {tokens}."
-                )
-            row = ReservationRow(
-                job_id=self._job_id, tokens=tokens, settled=False, prompt_tokens=tokens, completion_tokens=0
-            )
-            session.add(row)
-            session.flush()
-            return row.seq
-
-    def settle(self, reservation: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Replace the reservation by what the request really used."""
-        with self._store.write() as session:
-            hold(session, self._job_id, self._attempt)
-            session.execute(
-                update(ReservationRow)
-                .where(ReservationRow.seq == reservation)
-                .values(settled=True, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-            )

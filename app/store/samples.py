@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from app.store.tables import SampleRow
 from corpora.records import Candidate, Message, Provenance, Sample, Span, Verdict
 
-__all__ = ["row_to_sample", "sample_to_row"]
+__all__ = ["row_to_sample", "sample_to_row", "stored_message"]
 
 
 def sample_to_row(sample: Sample, *, dataset_id: str, job_id: str, position: int, now: float) -> SampleRow:
@@ -28,7 +28,7 @@ def sample_to_row(sample: Sample, *, dataset_id: str, job_id: str, position: int
         reason=verdict.reason,
         score=verdict.score,
         evidence=dict(verdict.evidence),
-        messages=[{"role": m.role, "content": m.content} for m in candidate.messages],
+        messages=[stored_message(message) for message in candidate.messages],
         provenance=asdict(candidate.provenance),
         grounded=candidate.grounded,
         malformed=candidate.malformed,
@@ -38,6 +38,12 @@ def sample_to_row(sample: Sample, *, dataset_id: str, job_id: str, position: int
         source_deleted=False,
         created_at=now,
     )
+
+
+def stored_message(message: Message) -> dict[str, Any]:
+    """A turn; its weight only where it has one."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    return turn if message.weight is None else turn | {"weight": message.weight}
 
 
 def row_to_sample(row: SampleRow) -> Sample:

@@ -1,4 +1,4 @@
-"""What a generation job's decided slots and sent requests add up to."""
+"""What a generation job's decided slots add up to, and how fast they were decided lately."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.store.tables import PlanRow, ReservationRow, SlotRow
+from app.store.tables import PlanRow, SlotRow
 
-__all__ = ["SlotTotals", "slot_totals"]
+__all__ = ["SlotPace", "SlotTotals", "accepted_since", "slot_pace", "slot_totals"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,41 +18,61 @@ class SlotTotals:
 
     planned: int  #: Slots of the plan; 0 before it is made.
     decided: int  #: Slots decided, failed ones included.
-    failed: int  #: Slots that could not run.
+    failures: dict[str, int]  #: Slots that could not run, by cause.
     candidates: int  #: Candidates that the decided slots gave, as counted when they were committed.
-    requests: int  #: Requests sent, of undecided slots too: every send has its reservation.
     cached_requests: int  #: Replies taken from the cache.
-    prompt_tokens: int  #: Tokens sent; a request whose end nobody saw counts at its upper bound.
-    completion_tokens: int  #: Tokens received.
+
+    @property
+    def failed(self) -> int:
+        """Slots that could not run."""
+        return sum(self.failures.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotPace:
+    """What was decided in the last seconds."""
+
+    seconds: float  #: From the first slot decided in that time until now; 0 where there was none.
+    decided: int  #: Slots decided after that first one.
+    accepted: int  #: Samples accepted after it.
 
 
 def slot_totals(session: Session, job_id: str) -> SlotTotals:
     """The totals of ``job_id``, all zero before its first slot."""
-    row = session.execute(
-        select(
-            func.count(),
-            func.count(SlotRow.failed),
-            func.sum(SlotRow.cached_requests),
-            func.sum(SlotRow.candidates),
-        ).where(SlotRow.job_id == job_id)
+    mine = SlotRow.job_id == job_id
+    decided, cached, candidates = session.execute(
+        select(func.count(), func.sum(SlotRow.cached_requests), func.sum(SlotRow.candidates)).where(mine)
     ).one()
-    spent = session.execute(
-        select(
-            func.count(),
-            func.sum(ReservationRow.prompt_tokens),
-            func.sum(ReservationRow.completion_tokens),
-        ).where(ReservationRow.job_id == job_id)
-    ).one()
-    planned = session.scalar(select(PlanRow.planned).where(PlanRow.job_id == job_id)) or 0
-    decided, failed, cached, candidates = (int(value or 0) for value in row)
-    requests, prompt, completion = (int(value or 0) for value in spent)
-    return SlotTotals(
-        planned=planned,
-        decided=decided,
-        failed=failed,
-        candidates=candidates,
-        requests=requests,
-        cached_requests=cached,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
+    failures = session.execute(
+        select(SlotRow.failed, func.count())
+        .where(mine, SlotRow.failed.is_not(None))
+        .group_by(SlotRow.failed)
+        .order_by(func.count().desc(), SlotRow.failed)
     )
+    return SlotTotals(
+        planned=session.scalar(select(PlanRow.planned).where(PlanRow.job_id == job_id)) or 0,
+        decided=decided,
+        failures={str(cause): count for cause, count in failures},
+        candidates=int(candidates or 0),
+        cached_requests=int(cached or 0),
+    )
+
+
+def slot_pace(session: Session, job_id: str, *, now: float, window_s: float) -> SlotPace:
+    """How fast slots of ``job_id`` were decided in the ``window_s`` seconds before ``now``."""
+    mine = (SlotRow.job_id == job_id, SlotRow.created_at >= now - window_s)
+    first = session.scalar(select(func.min(SlotRow.created_at)).where(*mine))
+    if first is None:
+        return SlotPace(seconds=0.0, decided=0, accepted=0)
+    decided, accepted = session.execute(
+        select(func.count(), func.sum(SlotRow.accepted)).where(SlotRow.job_id == job_id, SlotRow.created_at > first)
+    ).one()
+    return SlotPace(seconds=max(now - first, 0.0), decided=decided, accepted=int(accepted or 0))
+
+
+def accepted_since(session: Session, job_id: str, moment: float) -> int:
+    """Samples accepted by slots that were decided at ``moment`` (Unix seconds) or later."""
+    total = session.scalar(
+        select(func.sum(SlotRow.accepted)).where(SlotRow.job_id == job_id, SlotRow.created_at >= moment)
+    )
+    return int(total or 0)

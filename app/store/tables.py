@@ -191,10 +191,14 @@ class SlotRow(Base):
     failed: Mapped[str | None]
     #: Candidates that the slot gave; each of them is a sample.
     candidates: Mapped[int]
+    #: How many of them were accepted when it was decided; what they are now is with the samples.
+    accepted: Mapped[int]
     requests: Mapped[int]
     cached_requests: Mapped[int]
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
+    #: When it was decided.
+    created_at: Mapped[float]
 
 
 class SampleRow(Base):
@@ -246,16 +250,46 @@ class ReplyRow(Base):
     created_at: Mapped[float]
 
 
+class BatchRow(Base):
+    """A batch of requests at a Batch API that is not collected yet."""
+
+    __tablename__ = "batches"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), primary_key=True)
+    #: Our own name of it.
+    token: Mapped[str] = mapped_column(primary_key=True)
+    #: The endpoint's name; None until it has answered.
+    batch_id: Mapped[str | None]
+    model: Mapped[str]
+    created_at: Mapped[float]
+    #: One entry a request: slot, step, hash, reservation, upper bounds of its tokens.
+    lines: Mapped[list[Any]]
+
+
 class ReservationRow(Base):
-    """A request's claim on the job's budget; unsettled after a crash it counts as spent."""
+    """One request and its claim on the job's budget; unsettled after a crash it counts as spent, at its upper bound."""
 
     __tablename__ = "reservations"
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), index=True)
-    tokens: Mapped[int]
-    settled: Mapped[bool]
+    __table_args__ = (Index("ix_reservations_settled", "job_id", "settled_at"),)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete=CASCADE), primary_key=True)
+    #: Counts the job's requests from 1 in the order of their reservation.
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: Attempt that reserved it.
+    attempt: Mapped[int]
+    slot: Mapped[int]
+    step: Mapped[str]
+    #: Model asked, the key of the price table.
+    model: Mapped[str]
+    #: Upper bounds until the request is settled, then what was used.
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
+    #: Picodollars (10**-12 US dollars) of these tokens; None where the model has no price. Integers: sums are exact.
+    cost: Mapped[int | None] = mapped_column(BigInteger)
+    #: How the request ended (``ok``, ``http_429`` …); None until it is settled.
+    outcome: Mapped[str | None]
+    #: Seconds from sending to the end of the answer.
+    latency: Mapped[float | None]
+    created_at: Mapped[float]
+    settled_at: Mapped[float | None]
 
 
 class FileRow(Base):

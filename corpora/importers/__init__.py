@@ -19,28 +19,41 @@ Decided:
   with a reason of its own, ``unfinished_line``: the file was cut off, or was still being written.
 - UTF-8, UTF-16 and UTF-32 by byte-order mark; else UTF-8, or CP949 when more lines are Korean in it than are UTF-8.
 - Text is NFC and otherwise unaltered, line ends inside contents too.
+- A dataset's own split has two sides here: its validation is ``test`` too, since neither is to be trained on. Names of
+  files tell it where both sides are in the folder; else a column ``split``, or our own export's metadata.
+- Our own exports carry ``group_id`` (variants) and ``group`` (document, article) in their object ``metadata``. A
+  foreign column ``group_id`` keeps rows on one side and makes them no variants: it may be any category.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from corpora.errors import InvalidInputError
 from corpora.importers.formats import FORMATS, Format, best_format
 from corpora.importers.jsonfile import Record
-from corpora.importers.rows import BadRow, ImportedRow, RowError
+from corpora.importers.rows import BadRow, ImportedRow, OwnSplit, RowError, printable, told_beside
 from corpora.importers.sources import Source, records, sources
 
-__all__ = ["FORMATS", "MAX_LINE_BYTES", "BadRow", "Format", "ImportedRow", "detect", "read_rows"]
+__all__ = ["FORMATS", "MAX_LINE_BYTES", "BadRow", "Format", "ImportedRow", "detect", "printable", "read_rows"]
 
 #: Longest row in bytes, unless told otherwise.
 MAX_LINE_BYTES = 16 << 20
 #: A format is found on so many rows that could be read; of so many that could not, no more are tried.
 _SAMPLE_ROWS = 20
 _SAMPLE_ITEMS = 400
+_SIDES: dict[str, OwnSplit] = {
+    "train": "train",
+    "validation": "test",
+    "valid": "test",
+    "val": "test",
+    "dev": "test",
+    "test": "test",
+}
 
 
 def detect(path: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> str:
@@ -80,27 +93,37 @@ def read_rows(
 
 
 def _read(plan: list[tuple[Source, Format]], limit: int) -> Iterator[ImportedRow | BadRow]:
+    # A folder of tests alone is a dataset like any other, not one whose rows must all be kept from training.
+    two_sided = len({_SIDES.get(source.split or "train") for source, _ in plan}) > 1
     for source, known in plan:
+        side = _SIDES[source.split or "train"] if two_sided else None
         for record in records(source.path, limit):
             if isinstance(record, BadRow):
                 yield replace(record, file=source.name)
             else:
-                yield from _convert(record, known, source)
+                yield from _convert(record, known, source, side)
 
 
-def _convert(record: Record, known: Format, source: Source) -> Iterator[ImportedRow | BadRow]:
+def _convert(record: Record, known: Format, source: Source, side: OwnSplit | None) -> Iterator[ImportedRow | BadRow]:
+    told = told_beside(record.value) or {}
     try:
         for row in known.convert(record.value):
             if isinstance(row, RowError):
                 yield _bad(record, row, source)
                 continue
             metadata = row.metadata if source.split is None else {"split": source.split, **row.metadata}
-            # Our own exports carry the group of a row in its metadata.
-            told = metadata.get("group_id")
-            group = row.group_id or (told if isinstance(told, str) else None)
-            yield replace(row, metadata=metadata, group_id=group, line=record.line, file=source.name)
+            variant = _text(told, "group_id")
+            group = row.group_id or _text(told, "group") or _text(metadata, "group_id")
+            own = side or _SIDES.get(str(row.metadata.get("split")).lower())
+            placed = replace(row, metadata=metadata, line=record.line, file=source.name)
+            yield replace(placed, group_id=group, variant_id=variant, split=own)
     except RowError as fault:
         yield _bad(record, fault, source)
+
+
+def _text(told: Mapping[str, Any], name: str) -> str | None:
+    value = told.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _bad(record: Record, fault: RowError, source: Source) -> BadRow:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from corpora.importers.rows import ImportedRow, RowError, check_turns, clean_text, optional_text, scalars
+from corpora.importers.rows import ImportedRow, RowError, check_turns, clean_text, optional_text, scalars, told_beside
 from corpora.records import Message, Role
 
 __all__ = ["convert_messages", "convert_sharegpt", "fits_messages", "fits_sharegpt", "fits_smol_koreantalk", "message"]
@@ -33,19 +34,22 @@ def fits_sharegpt(row: Mapping[str, Any]) -> bool:
 
 
 def convert_messages(row: Mapping[str, Any]) -> Iterator[ImportedRow]:
-    """``{"messages": [{"role", "content"}], "metadata"?}``.
+    """``{"messages": [{"role", "content", "weight"?}], "metadata"?}``.
 
     Raises:
-        RowError: another role, a content that is no text, tool calls, or turns out of order.
+        RowError: another role, a content that is no text, tool calls, a weight that is neither 0 nor 1, or turns out of
+            order.
     """
     turns = _list(row.get("messages"), "messages")
     messages = check_turns([message(turn, f"messages[{i}]", "role", "content", _ROLES) for i, turn in enumerate(turns)])
-    metadata = scalars(row, without=("messages",))
-    # Which turns are trained on: the record of a message has no room for it.
-    weights = [turn.get("weight") for turn in turns]
-    if any(weight is not None for weight in weights):
-        metadata["weights"] = weights
-    yield ImportedRow(messages=messages, metadata=metadata)
+    # Our Parquet files have no room for weights in the messages.
+    weights = (told_beside(row) or {}).get("weights")
+    if isinstance(weights, list) and len(weights) == len(messages):
+        messages = tuple(
+            m if weight is None else replace(m, weight=_weight(weight, m.role, f"messages[{i}]"))
+            for i, (m, weight) in enumerate(zip(messages, weights, strict=True))
+        )
+    yield ImportedRow(messages=messages, metadata=scalars(row, without=("messages",)))
 
 
 def convert_sharegpt(row: Mapping[str, Any]) -> Iterator[ImportedRow]:
@@ -71,7 +75,8 @@ def message(turn: object, where: str, role_key: str, content_key: str, roles: Ma
     """One turn.
 
     Raises:
-        RowError: no object, another role (``unsupported_role``), or a content that is no text.
+        RowError: no object, another role (``unsupported_role``), a content that is no text, or a weight that says
+            what no trainer here does (``unsupported_weight``).
     """
     if not isinstance(turn, dict):
         raise RowError("not_an_object", f"{where} is no object.")
@@ -84,7 +89,21 @@ def message(turn: object, where: str, role_key: str, content_key: str, roles: Ma
     content = turn.get(content_key)
     if isinstance(content, list):
         raise RowError("unsupported_content", f"{where} has a list of parts as content; only text can be imported.")
-    return Message(role=role, content=clean_text(content, f"{where}.{content_key}"))
+    weight = _weight(turn.get("weight"), role, where)
+    return Message(role=role, content=clean_text(content, f"{where}.{content_key}"), weight=weight)
+
+
+def _weight(value: object, role: Role, where: str) -> int | None:
+    """Whether an assistant turn is trained on; tables hold it as 0.0 and 1.0 where other rows have none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in (0, 1):
+        raise RowError("unsupported_weight", f"{where} has the weight {value!r}; it is 0 or 1.")
+    if role == "assistant":
+        return int(value)
+    if value:
+        raise RowError("unsupported_weight", f"{where} has a weight; only turns of the assistant are trained on.")
+    return None  # no other turn is trained on anyway
 
 
 def _list(value: object, name: str) -> list[Any]:

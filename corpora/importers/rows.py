@@ -7,12 +7,13 @@ is never mended: it becomes a ``BadRow`` with a reason. Knows nothing of files a
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from corpora.errors import InvalidInputError
 from corpora.records import Message, Role
@@ -21,18 +22,23 @@ __all__ = [
     "EXCERPT_CHARS",
     "BadRow",
     "ImportedRow",
+    "OwnSplit",
     "RowError",
     "check_turns",
     "clean_text",
     "conversation",
     "excerpt_of",
     "optional_text",
+    "printable",
     "scalars",
+    "told_beside",
 ]
 
 #: So much of a bad row is shown to a person.
 EXCERPT_CHARS = 120
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: Side of a split that a dataset itself gives a row.
+OwnSplit = Literal["train", "test"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +49,8 @@ class ImportedRow:
     grounded: bool = False  #: True when the answer rests on ``context``.
     context: str | None = None  #: The passage that the answer rests on, where the dataset has one.
     group_id: str | None = None  #: Rows of one article, passage or task share it and belong to one split.
+    variant_id: str | None = None  #: Variants of one row share it, as our own exports tell; never duplicates.
+    split: OwnSplit | None = None  #: The dataset's own side, ``test`` for its validation too; None where it has none.
     metadata: dict[str, Any] = field(default_factory=dict)  #: Other scalar fields of the source: id, category, url.
     line: int = 0  #: Line it begins in, from 1; in Parquet and Arrow the number of the row.
     file: str = ""  #: File it stands in, relative to the folder that was given.
@@ -142,14 +150,34 @@ def scalars(row: Mapping[str, Any], *, without: Iterable[str] = ()) -> dict[str,
             continue
         if _SURROGATE.search(name):
             raise RowError("lone_surrogate", "the name of a field holds half of a surrogate pair.")
-        if name == "metadata" and isinstance(value, dict):
-            found |= scalars(value)
+        if name == "metadata" and (told := told_beside(row)) is not None:
+            found |= scalars(told)
         elif isinstance(value, str):
             # Blank strings are data here; only what cannot be stored is refused.
             found[name] = clean_text(value, name) if value.strip() else value
         elif isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             found[name] = value
     return found
+
+
+def told_beside(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The object ``metadata`` of a row; our Parquet files hold it as a JSON text. None where there is none."""
+    told = row.get("metadata")
+    if isinstance(told, str) and told.startswith("{"):
+        try:
+            told = json.loads(told)
+        except (ValueError, RecursionError):
+            return None  # a text that only looks like it, carried as the text that it is
+    return told if isinstance(told, dict) else None
+
+
+def printable(name: str) -> str:
+    """A file's name in NFC; bytes that are no UTF-8, which Python holds as surrogates, are shown as escapes."""
+    try:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return unicodedata.normalize("NFC", shown)
 
 
 def excerpt_of(text: str) -> str:

@@ -16,7 +16,7 @@ from corpora.errors import InvalidInputError, NotFoundError
 from corpora.importers.cutter import ARRAY_KEYS
 from corpora.importers.jsonfile import Record, json_document, json_lines, parse_object
 from corpora.importers.lines import TextFile
-from corpora.importers.rows import BadRow, RowError
+from corpora.importers.rows import BadRow, RowError, printable
 from corpora.importers.tables import arrow_rows, csv_rows, parquet_rows
 
 __all__ = ["Source", "records", "sources"]
@@ -49,7 +49,7 @@ def sources(path: Path) -> list[Source]:
             (``unsupported_dataset``): its files hold rows that were filtered out of it.
     """
     if path.is_file():
-        return [Source(path=path, name=path.name)]
+        return [Source(path=path, name=printable(path.name))]
     if not path.is_dir():
         raise NotFoundError(f"There is no file or folder '{path.name}'.")
     found = _one_copy(sorted(_inside(path, path), key=lambda source: source.name))
@@ -105,7 +105,9 @@ def _source(path: Path, root: Path) -> Source:
     match = next((m for part in (path.name, *reversed(name.parts[:-1])) if (m := _SPLIT.match(part))), None)
     split = match.group(1).lower() if match else None
     return Source(
-        path=path, name=name.as_posix(), split={"valid": "validation", "dev": "validation"}.get(split or "", split)
+        path=path,
+        name=printable(name.as_posix()),
+        split={"valid": "validation", "dev": "validation"}.get(split or "", split),
     )
 
 

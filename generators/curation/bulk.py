@@ -20,7 +20,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import chain, islice
 
 from corpora.bundled.loader import SeedTask
@@ -29,21 +28,18 @@ from corpora.korean.analyse import forget, prefetch
 from corpora.korean.prose import prose
 from corpora.records import Candidate, Sample, Verdict
 from generators.curation.conversation import asked_text, compared_answer
-from generators.curation.curator import ACCEPTED, Curator, duplicate_verdict
+from generators.curation.curator import ACCEPTED, Curator, duplicate_verdict, fit_embedder
 from generators.curation.decontamination import Contamination
+from generators.curation.preview import PassedRows
 from generators.curation.quality import quality
 from generators.curation.settings import CurationSettings
 from retrieval.clusters import DuplicateGraph
-from retrieval.embedders import Embedder, HashedEmbedder
-from retrieval.near_duplicates import Tokenized
+from retrieval.embedders import Embedder
 
 __all__ = ["BATCH", "BulkCurator", "BulkRow"]
 
 #: Rows of a batch: enough for matrix products and for every core, few enough to show progress.
 BATCH = 1024
-#: Rows whose questions the default embedder's idf is taken from, the first ones that can be read: from 100 texts on
-#: retrieval is as good as with all.
-FIT_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +76,14 @@ class BulkCurator:
         self._contamination = contamination
         self._seeds = seeds
         self._curator: Curator | None = None
+        self._remember_rows = remember_rows
         #: Rows that passed every gate, in order, where a preview or clusters are wanted of them.
-        self._passed: list[Tokenized] | None = [] if remember_rows else None
+        self._passed: PassedRows | None = None
 
     @property
     def versions(self) -> dict[str, str]:
         """What decided, by name; empty before the first row."""
-        return {} if self._curator is None else self._curator.versions
+        return self._curator.versions if self._curator else {}
 
     def run(self, rows: Rows, done: Sequence[Sample] = ()) -> Iterator[Sample]:
         """Every row as a sample, accepted or rejected, in order.
@@ -109,23 +106,21 @@ class BulkCurator:
     def _ready(self, rows: Rows) -> Curator:
         embedder = self._embedder
         if embedder is None and self._semantic:
-            readable = (row.candidate for row in rows() if row.candidate.malformed is None)
             with self._timed("fit"):
-                embedder = HashedEmbedder.fit([asked_text(candidate) for candidate in islice(readable, FIT_ROWS)])
+                embedder = fit_embedder((row.candidate for row in rows()), self.settings)
         self._curator = Curator(self.settings, embedder, self._contamination)
         for task in self._seeds:
             self._curator.remember_seed(task)
+        self._passed = PassedRows(self._curator) if self._remember_rows else None
         return self._curator
 
     def graph(self, floor: str) -> DuplicateGraph:
         """Every near-duplicate pair from ``floor`` up among the rows that passed the gates; after ``run``."""
-        if self._passed is None:
-            raise ValueError("made without remember_rows")
-        return DuplicateGraph.build(self._passed, floor, tokenizer=self.settings.tokenizer, guards=self.settings.guards)
+        return _made(self._passed).graph(floor)
 
     def preview(self, thresholds: Sequence[str]) -> dict[str, int]:
         """How many rows each near-duplicate threshold would keep of those that passed the gates; after ``run``."""
-        return self.graph(min(thresholds, key=Fraction)).preview(thresholds)
+        return _made(self._passed).preview(thresholds, self._seeds)
 
     def _remember(self, curator: Curator, done: Sequence[Sample]) -> None:
         """Take up what an earlier run accepted, without asking again."""
@@ -133,18 +128,12 @@ class BulkCurator:
             kept = [BulkRow(sample.id, sample.candidate) for sample in done[start : start + BATCH] if sample.accepted]
             self._prefetch(kept, spoken=False)
             if curator.semantic is not None:
-                batch = curator.semantic.prepare(
-                    [
-                        (asked_text(row.candidate), compared_answer(row.candidate), row.candidate.group_id)
-                        for row in kept
-                    ]
-                )
+                batch = curator.semantic.prepare([_compared_row(row) for row in kept])
                 for number, row in enumerate(kept):
                     batch.keep(number, row.key)
                 batch.close()
             for row in kept:
-                candidate = row.candidate
-                curator.lexical.add(row.key, asked_text(candidate), compared_answer(candidate), candidate.group_id)
+                curator.lexical.add(row.key, *_compared_row(row))
             self._forget()
 
     def _first(self, curator: Curator, batch: list[BulkRow]) -> Iterator[Sample]:
@@ -216,15 +205,15 @@ class BulkCurator:
     def _decide(self, curator: Curator, rows: Sequence[BulkRow], verdicts: list[Verdict | None]) -> None:
         """Set ``verdicts`` of the rows that repeat an earlier one; the others are remembered."""
         open_rows = [number for number, verdict in enumerate(verdicts) if verdict is None]
-        candidates = [rows[number].candidate for number in open_rows]
+        compared = [_compared_row(rows[number]) for number in open_rows]
         with self._timed("near_duplicates"):
-            tokenized = [curator.lexical.tokenized(asked_text(c), compared_answer(c), c.group_id) for c in candidates]
+            tokenized = [curator.lexical.tokenized(*row) for row in compared]
         if self._passed is not None:
-            self._passed += tokenized
+            self._passed.add(compared, tokenized)
         batch = None
         if curator.semantic is not None:
             with self._timed("semantic_duplicates"):
-                batch = curator.semantic.prepare([(asked_text(c), compared_answer(c), c.group_id) for c in candidates])
+                batch = curator.semantic.prepare(compared)
         for place, number in enumerate(open_rows):
             with self._timed("near_duplicates"):
                 hit = curator.lexical.find_tokens(tokenized[place])
@@ -284,6 +273,18 @@ class BulkCurator:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+
+def _made(passed: PassedRows | None) -> PassedRows:
+    if passed is None:
+        raise ValueError("made without remember_rows, or not run")
+    return passed
+
+
+def _compared_row(row: BulkRow) -> tuple[str, str | None, str]:
+    """Question, answer where it is compared, group: that of a row without one is its own, which its variants name."""
+    candidate = row.candidate
+    return asked_text(candidate), compared_answer(candidate), candidate.group_id or row.key
 
 
 def _compared(candidate: Candidate) -> Iterator[str]:

@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from corpora.records import Candidate
+from corpora.records import Candidate, Message
 from generators.curation.settings import Limits
 
-__all__ = ["IMPORTED", "answer_text", "asked_text", "compared_answer", "is_conversation", "turns", "whole_text"]
+__all__ = [
+    "IMPORTED",
+    "answer_text",
+    "asked_text",
+    "compared_answer",
+    "is_conversation",
+    "spoken_text",
+    "turns",
+    "whole_text",
+]
 
 #: Name of the generator whose candidates come from files.
 IMPORTED = "imported"
@@ -39,6 +48,18 @@ def asked_text(candidate: Candidate) -> str:
 def whole_text(candidate: Candidate) -> str:
     """Everything that is said, but for the system's part."""
     return "\n".join(message.content for message in candidate.messages if message.role != "system")
+
+
+def is_task(candidate: Candidate) -> bool:
+    """Whether it is a generated free task: an instruction, and below a blank line perhaps its input."""
+    return not (candidate.grounded or candidate.provenance.generator == IMPORTED or is_conversation(candidate))
+
+
+def spoken_text(candidate: Candidate, message: Message) -> str:
+    """What a turn itself says: of a free task the instruction, since its input is material in any style."""
+    if message.role == "user" and is_task(candidate):
+        return message.content.split("\n\n", 1)[0]
+    return message.content
 
 
 def answer_text(candidate: Candidate) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from corpora.bundled.loader import SeedTask
@@ -22,20 +23,31 @@ from corpora.korean.personal_data import (
     mask,
 )
 from corpora.korean.speech import PLAIN, POLITE, SpeechLevel, speech_level
-from corpora.records import Candidate, Message, Sample, Verdict
-from generators.curation.conversation import asked_text, compared_answer, turns, whole_text
+from corpora.records import Candidate, Sample, Verdict
+from generators.curation.conversation import (
+    IMPORTED,
+    asked_text,
+    compared_answer,
+    spoken_text,
+    turns,
+    whole_text,
+)
 from generators.curation.decontamination import Contamination
 from generators.curation.filters import FILTERS, FILTERS_VERSION
 from generators.curation.flags import flags
-from generators.curation.settings import CurationSettings, Politeness
-from retrieval.embedders import Embedder
+from generators.curation.settings import CurationSettings, Politeness, changed_limits
+from generators.speech import EXEMPT, LEVEL
+from retrieval.embedders import Embedder, HashedEmbedder
 from retrieval.near_duplicates import DuplicateHit, LexicalDuplicates
 from retrieval.semantic_duplicates import SemanticDuplicates
 
-__all__ = ["ACCEPTED", "Curator", "duplicate_verdict"]
+__all__ = ["ACCEPTED", "Curator", "cleaned", "duplicate_verdict", "fit_embedder"]
 
 #: Asked of the first turn only: later ones may say "네", point at what was said, or laugh.
 FIRST_TURN_FILTERS = frozenset({"needs_no_document", "not_an_echo", "script", "wordless", "length"})
+#: Rows whose questions the default embedder's idf is taken from, the first ones that can be read: from 100 texts on
+#: retrieval is as good as with all.
+FIT_ROWS = 5_000
 ACCEPTED = Verdict(stage="accepted", reason="ok")
 
 
@@ -57,20 +69,16 @@ class Curator:
         """What decided, by name: kept with every sample, so that a dataset says how it was made."""
         return {
             "tokenizer": tokenizer_version(self.settings.domain_nouns),
-            "filters": f"v{FILTERS_VERSION}",
+            "filters": f"v{FILTERS_VERSION}{changed_limits(self.settings.limits)}",
             "embedder": "none" if self.semantic is None else self.semantic.fingerprint,
-            "near_duplicates": f"{self.settings.tokenizer} > {self.settings.near_duplicate_threshold}, "
-            f"guards: {', '.join(self.settings.guards) or 'none'}, keep {self.settings.keep}",
             "semantic_duplicates": "none" if self.semantic is None else f"cosine > {self.semantic.threshold}",
-            "personal_data": self.settings.personal_data.value,
+            "contamination": _protection(self._contamination),
+            **self.settings.in_force(),
         }
 
     def clean(self, candidate: Candidate) -> Candidate:
         """The candidate as it will be stored: personal data masked, where the settings say so."""
-        if self.settings.personal_data is not PersonalDataAction.MASK:
-            return candidate
-        messages = tuple(Message(role=m.role, content=_masked(m.content)) for m in candidate.messages)
-        return candidate if messages == candidate.messages else replace(candidate, messages=messages)
+        return cleaned(candidate, self.settings)
 
     def judge(self, candidate: Candidate, *, test: bool = False) -> Verdict:
         """Why ``candidate`` is kept or dropped; kept ones must be handed to ``remember``.
@@ -84,7 +92,10 @@ class Curator:
     def gate(self, candidate: Candidate, *, test: bool = False) -> Verdict | None:
         """What is wrong with ``candidate`` whatever else was accepted, or None."""
         if candidate.malformed is not None:
-            return Verdict(stage="parse", reason="malformed_reply", evidence={"why": candidate.malformed})
+            # An importer says itself what is wrong with a row: "broken_json: …".
+            imported = candidate.provenance.generator == IMPORTED
+            reason = candidate.malformed.split(":", 1)[0] if imported else "malformed_reply"
+            return Verdict(stage="parse", reason=reason, evidence={"why": candidate.malformed})
         if candidate.rejection is not None:
             return candidate.rejection
         verdict = self.filtered(candidate) or self.spoken(candidate) or self.private(candidate)
@@ -104,13 +115,13 @@ class Curator:
     def spoken(self, candidate: Candidate) -> Verdict | None:
         """A turn that does not hold the speech level that its role must."""
         for role, part in (("user", "question"), ("assistant", "answer")):
-            wanted: Politeness = self.settings.speech_level.get(role, "any")
+            wanted = self._level(candidate, role)
             if wanted == "any":
                 continue
             for message in candidate.messages:
                 if message.role != role:
                     continue
-                level = speech_level(message.content)
+                level = speech_level(spoken_text(candidate, message))
                 fits = level in (POLITE if wanted == "polite" else PLAIN)
                 # A label or a code is an answer to a free task and has no speech level.
                 undecided = not candidate.grounded and level in (SpeechLevel.NEUTRAL, SpeechLevel.NOMINAL)
@@ -118,6 +129,14 @@ class Curator:
                     evidence = {"level": level.value}
                     return Verdict(stage="speech_level", reason=f"{part}_not_{wanted}", evidence=evidence)
         return None
+
+    def _level(self, candidate: Candidate, role: str) -> Politeness:
+        """The level that ``role`` must hold: the settings', unless the candidate's slot asked for another."""
+        traits = candidate.provenance.traits
+        if role == "assistant" and traits.get(EXEMPT):
+            return "any"
+        wanted: Politeness = self.settings.speech_level.get(role, "any")
+        return traits.get(LEVEL, wanted) if role == "user" else wanted
 
     def private(self, candidate: Candidate) -> Verdict | None:
         """Personal data that certainly is some, where the settings reject it."""
@@ -152,9 +171,11 @@ class Curator:
     def remember(self, sample: Sample) -> None:
         """Later candidates must differ from this accepted sample."""
         candidate = sample.candidate
-        self.lexical.add(sample.id, asked_text(candidate), compared_answer(candidate), candidate.group_id)
+        # Its variants, which are made later, name it as their group.
+        row = (asked_text(candidate), compared_answer(candidate), candidate.group_id or sample.id)
+        self.lexical.add(sample.id, *row)
         if self.semantic is not None:
-            self.semantic.add(sample.id, asked_text(candidate), compared_answer(candidate), candidate.group_id)
+            self.semantic.add(sample.id, *row)
 
     def remember_seed(self, task: SeedTask) -> None:
         """Later candidates must differ from this seed task."""
@@ -174,6 +195,23 @@ class Curator:
         return None
 
 
+def cleaned(candidate: Candidate, settings: CurationSettings) -> Candidate:
+    """``candidate`` as it will be stored; the same again for one that is stored already."""
+    if settings.personal_data is not PersonalDataAction.MASK:
+        return candidate
+    messages = tuple(replace(m, content=_masked(m.content)) for m in candidate.messages)
+    return candidate if messages == candidate.messages else replace(candidate, messages=messages)
+
+
+def fit_embedder(candidates: Iterable[Candidate], settings: CurationSettings) -> HashedEmbedder:
+    """The default embedder with the idf of the first ``FIT_ROWS`` candidates that can be read, as they will be stored.
+
+    As stored, not as they came: a run that goes on after some rows were masked must find the same vectors.
+    """
+    readable = (candidate for candidate in candidates if candidate.malformed is None)
+    return HashedEmbedder.fit([asked_text(cleaned(candidate, settings)) for candidate in islice(readable, FIT_ROWS)])
+
+
 def duplicate_verdict(stage: str, hit: DuplicateHit, threshold: str) -> Verdict:
     """The verdict on a candidate that repeats ``hit``."""
     evidence: dict[str, object] = {"of": hit.key, "question": hit.question, "threshold": threshold}
@@ -182,8 +220,23 @@ def duplicate_verdict(stage: str, hit: DuplicateHit, threshold: str) -> Verdict:
     return Verdict(stage=stage, reason=stage, score=round(hit.score, 4), evidence=evidence)
 
 
+def _protection(contamination: Contamination | None) -> str:
+    if contamination is None:
+        return "none"
+    return (
+        f"runs of {contamination.ngram} morphemes over {contamination.coverage} of a text, "
+        f"questions > {contamination.threshold}"
+    )
+
+
 def _masked(text: str) -> str:
-    return mask(text, confident(find_personal_data(text)))
+    """``text`` with its certain personal data masked, and what a masked neighbour makes certain too.
+
+    So that masking again changes nothing: what a run decides must not depend on how far an earlier one came.
+    """
+    while (masked := mask(text, confident(find_personal_data(text)))) != text:
+        text = masked
+    return text
 
 
 def _kinds(found: Iterable[PersonalData]) -> list[dict[str, str]]:

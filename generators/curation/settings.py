@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -10,7 +10,15 @@ from corpora.errors import InvalidInputError
 from corpora.korean.personal_data import PersonalDataAction
 from retrieval.near_duplicates import DEFAULT_GUARDS
 
-__all__ = ["IMPORT_LIMITS", "CurationSettings", "Limits", "Politeness", "decimal_share", "import_settings"]
+__all__ = [
+    "IMPORT_LIMITS",
+    "CurationSettings",
+    "Limits",
+    "Politeness",
+    "changed_limits",
+    "decimal_share",
+    "import_settings",
+]
 
 Politeness = Literal["any", "polite", "plain"]
 
@@ -40,6 +48,13 @@ class Limits:
     flag_translationese: int = 2  #: One phrase marks 1.0 % of manual paragraphs, two 0.16 %.
 
 
+def changed_limits(limits: Limits) -> str:
+    """The limits that are not the defaults, as a manifest tells them: `` min_answer_chars=1 …``, or nothing."""
+    default = Limits()
+    changed = ((f.name, getattr(limits, f.name)) for f in fields(Limits))
+    return "".join(f" {name}={value}" for name, value in changed if value != getattr(default, name))
+
+
 #: For datasets that others have made: their questions and answers may be as short as a label or a date.
 IMPORT_LIMITS = Limits(min_question_chars=2, min_task_chars=2, min_answer_chars=1)
 
@@ -57,6 +72,15 @@ class CurationSettings:
     personal_data: PersonalDataAction = PersonalDataAction.FLAG  #: A manual's own numbers are no leak.
     keep: Literal["first", "best"] = "first"  #: Which of two near-duplicates stays, where all are known beforehand.
     limits: Limits = Limits()  #: Limits of the filters.
+
+    def in_force(self) -> dict[str, str]:
+        """What decided, by name, for manifests and reports; limits stand with the filters, nouns with the tokenizer."""
+        return {
+            "near_duplicates": f"{self.tokenizer} > {self.near_duplicate_threshold}, "
+            f"guards: {', '.join(self.guards) or 'none'}, keep {self.keep}",
+            "speech_level": ", ".join(f"{role} {level}" for role, level in sorted(self.speech_level.items())),
+            "personal_data": self.personal_data.value,
+        }
 
 
 def import_settings(**changes: Any) -> CurationSettings:

@@ -5,10 +5,12 @@
     EndpointError
     ├── KeyRefusedError        401, 403: stop the job, a person must act
     ├── QuotaExhaustedError    402, 429 insufficient_quota: stop the job, a person must pay
-    ├── EndpointDownError      no connection, time-outs, 408, 409, 429, 5xx after every attempt: works later
+    ├── EndpointDownError      nothing but failures for ten minutes (no connection, time-outs, 429, 5xx): works later
     ├── RequestRefusedError    other 4xx: unknown model, unsupported parameter
-    ├── ContextTooSmallError   the prompt does not fit the model: only this slot fails
-    └── NonsenseReplyError     a success whose body is no chat completion: wrong base URL, a proxy's page
+    ├── NonsenseReplyError     a success whose body is no chat completion: wrong base URL, a proxy's page
+    └── SlotRequestError       only the slot that asked fails
+        ├── ContextTooSmallError   the prompt does not fit the model
+        └── RequestFailedError     this one request fails again and again, or is refused, while others are answered
 
 Each carries ``usage``, what the failed call has sent so far. Knows nothing of HTTP libraries; ``client`` translates.
 """
@@ -25,7 +27,9 @@ __all__ = [
     "KeyRefusedError",
     "NonsenseReplyError",
     "QuotaExhaustedError",
+    "RequestFailedError",
     "RequestRefusedError",
+    "SlotRequestError",
 ]
 
 
@@ -70,11 +74,22 @@ class RequestRefusedError(EndpointError):
     hint = "Check the model name, the base URL (it usually ends in /v1) and the generator's parameters."
 
 
-class ContextTooSmallError(EndpointError):
+class SlotRequestError(EndpointError):
+    """The model endpoint gives no reply to this request; it does to others."""
+
+
+class ContextTooSmallError(SlotRequestError):
     """The prompt and the reply do not fit into the model's context."""
 
     code = "context_too_small"
     hint = "Choose a model with a longer context, fewer neighbours or a smaller max_tokens."
+
+
+class RequestFailedError(SlotRequestError):
+    """The model endpoint answers other requests, but fails on this one."""
+
+    code = "request_failed"
+    hint = "The slot is given up and counted; look at the endpoint's log if it happens to many."
 
 
 class NonsenseReplyError(EndpointError):

@@ -1,18 +1,16 @@
-"""How often and how long to wait: full-jitter back-off, bounded, with one pause shared by all callers.
+"""How long a failed request waits, and how many retries an endpoint is sent in all.
 
-Pure of HTTP: it is told which attempt failed and what the endpoint asked for, and answers with seconds. Clock, sleep
-and randomness are handed in, so tests need no waiting.
+``RetryPolicy`` is the back-off of one request, ``RetryBudget`` the bound on the retries of all of them together: a
+share of the successes, so that an outage is answered with a trickle and not with everything that waits. Pure of HTTP.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-__all__ = ["Pauses", "RetryPolicy", "parse_retry_after"]
+from generators.llm.timing import Timing
+
+__all__ = ["RetryBudget", "RetryPolicy"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,76 +21,59 @@ class RetryPolicy:
     that failed together better than a fixed exponential.
     """
 
-    attempts: int = 5  #: Sends in all, the first included.
+    attempts: int = 8  #: Failures that may be a request's own fault (not 429, 503) until it is given up.
     base_s: float = 0.5  #: Upper end of the first wait in seconds.
     max_wait_s: float = 20.0  #: Upper end of every wait in seconds.
-    max_retry_after_s: float = 120.0  #: A longer wait asked for by the endpoint ends the attempts instead.
+    max_retry_after_s: float = 600.0  #: A longer wait asked for by the endpoint counts as an endpoint that is down.
 
-    def wait_s(self, failures: int, uniform: float, retry_after_s: float | None) -> float | None:
-        """Seconds to wait before the next send, or None to give up.
+    def wait_s(self, failures: int, uniform: float) -> float:
+        """Seconds to wait before the next send.
 
         Args:
-            failures: failed sends so far, at least 1.
+            failures: failed sends of this request so far, at least 1.
             uniform: a random number in [0, 1).
-            retry_after_s: what the endpoint asked for in seconds, if it did; the wait is never shorter.
         """
-        if failures >= self.attempts:
-            return None
-        if retry_after_s is not None and retry_after_s > self.max_retry_after_s:
-            return None
         # The exponent is capped: 2.0**1024 overflows long after the ceiling has been reached.
-        ceiling = min(self.max_wait_s, self.base_s * 2.0 ** min(failures - 1, 60))
-        return max(uniform * ceiling, retry_after_s or 0.0)
+        return uniform * min(self.max_wait_s, self.base_s * 2.0 ** min(failures - 1, 60))
 
 
-class Pauses:
-    """Waiting, shared by every request to one endpoint.
+class RetryBudget:
+    """Retries that may be sent: a share of the successes, and a trickle where nothing succeeds.
 
-    A ``Retry-After`` holds back all callers, not only the one that was told, so that a limited endpoint is not hit by
-    the rest of the window meanwhile. Each caller's own jitter stays its own.
+    A retry that succeeds pays for two more: when an endpoint comes back, what waits follows within a few round trips.
+    In an outage of *t* seconds at most ``reserve + per_second * t`` retries leave, however many requests wait.
     """
 
     def __init__(
-        self,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[], float] | None = None,
+        self, *, share: float = 0.2, per_second: float = 1.0, reserve: float = 16.0, timing: Timing | None = None
     ) -> None:
-        self._sleep = sleep
-        self._clock = clock
-        # The operating system's randomness: jitter must differ between processes, and decides nothing that is stored.
-        self.uniform = uniform or random.SystemRandom().random
-        self._not_before = 0.0
+        """Begin full.
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody send for this many seconds from now."""
-        self._not_before = max(self._not_before, self._clock() + seconds)
+        Args:
+            share: retries that one success at the first attempt pays for.
+            per_second: retries a second that are always allowed.
+            reserve: most retries that can be saved up.
+            timing: clock and sleep.
+        """
+        self._share = share
+        self._per_second = per_second
+        self._reserve = reserve
+        self._timing = timing or Timing()
+        self._level = reserve
+        self._at = self._timing.clock()
 
-    async def pass_gate(self) -> None:
-        """Return when sending is allowed."""
-        while (remaining := self._not_before - self._clock()) > 0:
-            await self._sleep(remaining)
+    def earn(self, *, retried: bool) -> None:
+        """A request succeeded."""
+        self._level = min(self._reserve, self._level + (2.0 if retried else self._share))
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait for one caller's own back-off."""
-        if seconds > 0:
-            await self._sleep(seconds)
-
-
-def parse_retry_after(milliseconds: str | None, seconds: str | None) -> float | None:
-    """Seconds asked for by the headers ``retry-after-ms`` and ``retry-after``; None where neither is a plain number.
-
-    A date in ``retry-after`` is not honoured: it depends on two clocks agreeing, and back-off covers it.
-    """
-    for value, scale in ((milliseconds, 0.001), (seconds, 1.0)):
-        if value is None:
-            continue
-        try:
-            number = float(value) * scale
-        except ValueError:
-            continue
-        # NaN compares false with everything and falls through here too.
-        if 0.0 <= number < float("inf"):
-            return number
-    return None
+    async def spend(self) -> None:
+        """Return when one more retry may be sent."""
+        while True:
+            now = self._timing.clock()
+            self._level = min(self._reserve, self._level + (now - self._at) * self._per_second)
+            self._at = now
+            # The slack is for sums of floats: without it a wait could be shorter than the clock's last digit.
+            if self._level >= 1.0 - 1e-6:
+                self._level -= 1.0
+                return
+            await self._timing.sleep(max(0.001, min(1.0, (1.0 - self._level) / self._per_second)))

@@ -178,7 +178,8 @@ def test_endpoint_that_answers_nonsense(start_service: Any, endpoint: Endpoint) 
 
 
 def test_endpoint_that_is_down(start_service: Any) -> None:
-    service = start_service(MALMOI_MODEL_BASE_URL="http://127.0.0.1:9/v1", MALMOI_MODEL="any")
+    down = {"MALMOI_MODEL_BASE_URL": "http://127.0.0.1:9/v1", "MALMOI_MODEL_DOWN_AFTER_S": "3"}
+    service = start_service(MALMOI_MODEL="any", **down)
     job = service.generate(corpus_id=service.corpus(), generators=[{"type": "rag_qa"}], heldout_fraction=0)
     assert job["status"] == "paused"
     assert job["error"]["code"] == "endpoint_down"

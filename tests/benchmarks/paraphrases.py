@@ -6,6 +6,9 @@ Run by hand::
 
 Groups of ten consecutive lines are paraphrases of one another. Positive pairs: two of one group. Negative pairs: two of
 different groups with the same topic and the same act, the hardest that the set has. Pairs are drawn with a fixed seed.
+
+With ``--rows DATA_DIR``: what each guard costs in recall at 0.7, over *all* paraphrases, the first half of the groups
+(on which the guards' word lists were made) and the second; and how many rows of real questions it keeps.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from corpora.korean.analyse import prefetch
+from corpora.korean.analyse import content_morphemes_many, prefetch
 from corpora.korean.rouge import TOKENIZERS, tokenize
 from retrieval.embedders import HashedEmbedder
 from retrieval.guards import GUARDS
-from retrieval.near_duplicates import DEFAULT_GUARDS
+from retrieval.near_duplicates import DEFAULT_GUARDS, LexicalDuplicates, Tokenized
+from tests.benchmarks.lexical_sets import real_questions
 
 Pair = tuple[str, str]
 GROUP = 10
@@ -78,6 +82,46 @@ def cosine(texts: Sequence[str]) -> Callable[[Pair], float]:
     return lambda pair: float(embedder.embed([pair[0]])[0] @ embedder.embed([pair[1]])[0])
 
 
+#: Sets of guards that are compared; each of the later ones stands beside the first two.
+GUARD_SETS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("negation",),
+    ("negation", "noun_substitution"),
+    *(("negation", "noun_substitution", name) for name in ("opposites", "argument_order", "predicate_substitution")),
+    DEFAULT_GUARDS,
+    tuple(GUARDS),
+)
+
+
+def recalls(groups: Sequence[tuple[str, str, list[str]]]) -> list[float]:
+    """For each of ``GUARD_SETS`` the share of all paraphrases of ``groups`` that are found at 0.7."""
+    content, total, found = rouge_l("content_morphemes"), 0, [0] * len(GUARD_SETS)
+    for pair in (pair for _, _, texts in groups for pair in itertools.combinations(texts, 2)):
+        total += 1
+        if content(pair) <= 0.7:
+            continue
+        first, second = (tokenize("content_morphemes", text) for text in pair)
+        parting = {name for name, guard in GUARDS.items() if guard(pair[0], first, pair[1], second)}
+        for number, guards in enumerate(GUARD_SETS):
+            found[number] += parting.isdisjoint(guards)
+    return [count / total for count in found]
+
+
+def guard_table(groups: Sequence[tuple[str, str, list[str]]], folder: Path) -> None:
+    """Recall of both halves of ParaKQC, and rows kept of real questions, by guards."""
+    half = len(groups) // 2
+    prefetch(text for _, _, texts in groups for text in texts)
+    first, second = recalls(groups[:half]), recalls(groups[half:])
+    questions = real_questions(folder)
+    tokens = content_morphemes_many(questions)
+    rows = [(str(n), Tokenized(*row)) for n, row in enumerate(zip(questions, tokens, strict=True))]
+    print(f"\n| guards | recall, first half | recall, second half | kept of {len(rows)} real questions |")
+    print("|---|---|---|---|")
+    for guards, seen, unseen in zip(GUARD_SETS, first, second, strict=True):
+        kept = sum(hit is None for hit in LexicalDuplicates("0.7", guards=guards).join(rows))
+        print(f"| {', '.join(guards) or 'none'} | {seen:.4f} | {unseen:.4f} | {kept} |")
+
+
 def operating_point(positive: Sequence[float], negative: Sequence[float]) -> tuple[float, float, float]:
     """(lowest threshold with at most 1 % false positives, recall there, AUC); a pair counts when above it."""
     allowed = int(WANTED_FPR * len(negative))
@@ -97,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--rows", type=Path, metavar="DATA_DIR", help="compare guards, with the real questions here")
     arguments = parser.parse_args()
     groups = read(arguments.folder)
     positive, negative = pairs(groups, arguments.pairs)
@@ -119,6 +164,8 @@ def main() -> None:
             for t in (0.7, 0.85)
         ]
         print(f"| {name} | {auc:.3f} | {threshold:.3f} | {recall:.3f} | {at[0]} | {at[1]} |")
+    if arguments.rows is not None:
+        guard_table(groups, arguments.rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ __all__ = [
     "Status",
     "gives",
     "gives_file",
+    "gives_stream",
 ]
 
 T = TypeVar("T")
@@ -99,6 +100,12 @@ def gives(answer: Any, *, creates: bool = False) -> Responses:
     if not creates:
         return {200: {"model": answer}}
     return {200: {"model": answer, "headers": {"Idempotent-Replayed": _REPLAYED}}, 422: _REUSED}
+
+
+def gives_stream(answer: Any) -> Responses:
+    """A route's ``responses`` where a client may ask for server-sent events instead."""
+    stream = {"schema": {"type": "string"}}
+    return {200: {"model": answer, "content": {"text/event-stream": stream}}}
 
 
 def gives_file(media_type: str, description: str) -> Responses:

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from app.api.schemas.common import Answer, JobError, Seconds
 
-__all__ = ["CurationJob", "Dataset", "DatasetDeleted", "DatasetReport", "Sample"]
+__all__ = [
+    "CurationJob",
+    "Dataset",
+    "DatasetCluster",
+    "DatasetDeleted",
+    "DatasetReport",
+    "NearestSamples",
+    "Sample",
+]
 
 JobStatus = Literal["queued", "running", "paused", "succeeded", "incomplete", "failed", "cancelled"]
 
@@ -74,6 +82,7 @@ class Turn(Answer):
 
     role: Literal["system", "user", "assistant"]
     content: str
+    weight: int | None = Field(None, description="0 where the turn is not trained on.")
 
 
 class Verdict(Answer):
@@ -106,6 +115,7 @@ class Provenance(Answer):
     seed_ids: list[str]
     group: str | None = None
     versions: dict[str, str]
+    traits: dict[str, Any] = Field(description="What was planned for it: question type, persona, operation …")
 
 
 class Sample(Answer):
@@ -152,6 +162,28 @@ class SplitCount(Answer):
     test: int
 
 
+class DocumentCoverage(Answer):
+    """How far one document is covered."""
+
+    document_id: str
+    filename: str
+    chunks: int
+    tried: int
+    covered: int
+    samples: int
+
+
+class Coverage(Answer):
+    """Which passages gave samples."""
+
+    chunks: int
+    tried: int = Field(description="Chunks that a slot was spent on.")
+    covered: int = Field(description="Chunks that gave an accepted sample.")
+    samples: int
+    documents: int
+    by_document: list[DocumentCoverage] = Field(description="The least covered first, 1,000 at most.")
+
+
 class DatasetReport(Answer):
     """The funnel as counts: candidates = accepted + rejected + removed."""
 
@@ -167,12 +199,53 @@ class DatasetReport(Answer):
     rejections: list[ReasonCount]
     generators: dict[str, GeneratorCount]
     splits: SplitCount
+    coverage: Coverage | None = Field(description="null where no job read a corpus.")
+    details: dict[str, Any] | None = Field(
+        None,
+        description="With `detail=true`: distributions, speech levels, openings, examples, as `malmoi curate` has.",
+    )
+
+
+class SimilarSample(Answer):
+    """A sample beside another one."""
+
+    sample_id: str
+    status: Literal["accepted", "rejected"]
+    reason: str
+    question: str
+    score: float = Field(description="ROUGE-L F1 over content morphemes.")
+
+
+class ClusterMember(SimilarSample):
+    """A sample of a cluster; its score is that of its best pair inside."""
+
+    nearest: str = Field(description="The other sample of that pair.")
+
+
+class DatasetCluster(Answer):
+    """Samples connected by near-duplicate pairs."""
+
+    id: str
+    object: Literal["dataset.cluster"]
+    created_at: Seconds
+    representative: str = Field(description="The accepted sample that stands for all, or the first.")
+    size: int
+    members: list[ClusterMember] = Field(description="In order of arrival, 200 at most.")
+
+
+class NearestSamples(Answer):
+    """What is most like a sample, nearest first."""
+
+    object: Literal["sample.nearest"]
+    data: list[SimilarSample]
 
 
 class CurationProgress(Answer):
     """How far a curation job is."""
 
     rows: int | None = None
+    newly_accepted: int | None = None
+    newly_rejected: int | None = None
 
 
 class CurationResult(Answer):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.api.schemas.common import Answer, JobError, Seconds
 
-__all__ = ["GenerationJob", "Generator"]
+__all__ = ["DryRun", "GenerationJob", "Generator"]
 
 
 class GenerationProgress(Answer):
@@ -30,7 +30,21 @@ class GenerationUsage(Answer):
     cached_requests: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float | None = Field(description="null while no model has a price.")
+    cost_usd: float | None = Field(description="null where a request was sent to a model that has no price.")
+
+
+class GenerationLatency(Answer):
+    """Seconds from sending a request to the end of its answer, over the last 1,000 good answers."""
+
+    p50_s: float
+    p95_s: float
+
+
+class GenerationRate(Answer):
+    """Over the last minute, or since the job started where that is less."""
+
+    requests_per_second: float = Field(description="Requests that ended, however they ended.")
+    accepted_per_minute: float
 
 
 class GenerationJob(Answer):
@@ -44,13 +58,82 @@ class GenerationJob(Answer):
     dataset_id: str
     generators: list[dict[str, Any]]
     model: str | None
+    judge_model: str | None
     seed: int
     progress: GenerationProgress
     usage: GenerationUsage
+    requests_by_outcome: dict[str, int] = Field(
+        description="`ok`, `http_429`, `timeout` …; `unsettled` are in flight, or their end was never seen. Adds up to "
+        "`usage.requests`."
+    )
+    in_flight: int = Field(description="Requests on their way; 0 unless the job runs.")
+    latency: GenerationLatency | None = Field(description="null before the first answer.")
+    rate: GenerationRate | None = Field(description="null unless the job runs.")
+    estimated_finish_at: Seconds | None = Field(
+        description="When the plan is used up or the target reached, at the pace of the last ten minutes; null when "
+        "that is unknown."
+    )
+    failures: dict[str, int] = Field(description="Failed slots by cause.")
     rejections: dict[str, int] = Field(description="Rejected candidates by reason.")
     error: JobError | None
     started_at: Seconds | None
     finished_at: Seconds | None
+
+
+class PlannedSlot(Answer):
+    """A slot of a plan."""
+
+    slot: int
+    generator: str
+    heldout: bool
+    source: str | None = Field(description="Id of the chunk, row or sample that it is about.")
+    user_level: Literal["any", "plain", "polite"]
+
+
+class DryRunPlan(Answer):
+    """What a job would try."""
+
+    planned: int
+    heldout: int
+    by_generator: dict[str, int]
+    by_user_level: dict[str, int]
+    first_slots: list[PlannedSlot]
+
+
+class PlannedPrompt(Answer):
+    """The first request of a generator, as it would be sent."""
+
+    generator: str
+    slot: int
+    step: str
+    messages: list[dict[str, str]]
+    max_tokens: int
+    temperature: float
+
+
+class Estimate(Answer):
+    """Upper bounds of the whole plan; a target or a budget may end the job long before."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = Field(description="null where the model has no price.")
+    bound: Literal["upper"]
+    judge_requests: str | None
+
+
+class DryRun(Answer):
+    """What a generation job would do; nothing was sent and nothing stored."""
+
+    object: Literal["generation.dry_run"]
+    corpus_id: str | None
+    generators: list[dict[str, Any]]
+    model: str | None
+    seed: int
+    skipped_rows: dict[str, int] = Field(description="Rows of sources that do not fit, by reason.")
+    plan: DryRunPlan
+    prompts: list[PlannedPrompt]
+    estimate: Estimate
 
 
 class PromptTemplate(Answer):

@@ -78,6 +78,7 @@ class Report:
         self._examples: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._flags: dict[bool, Tally[str]] = {True: Tally(names), False: Tally(names)}
         self._generators: dict[bool, Tally[str]] = {True: Tally(names), False: Tally(names)}
+        self._decided: Tally[tuple[tuple[str, str], ...]] = Tally(names)
         self._splits: Counter[str] = Counter()
         self._before, self._after = _spreads(), _spreads()
         self._templates: Tally[str] = Tally(templates)
@@ -88,6 +89,7 @@ class Report:
         self._candidates += 1
         candidate = sample.candidate
         self._generators[sample.accepted].add(candidate.provenance.generator)
+        self._decided.add(tuple(sorted(candidate.provenance.versions.items())))
         for name in sample.flags:
             self._flags[sample.accepted].add(name)
         if candidate.malformed is None:
@@ -140,6 +142,8 @@ class Report:
                 "rejected": self._rejected,
                 "unreadable": self._unreadable,
             },
+            # Settings and versions in force, as every row carries them; more than one set where rows differ.
+            "decided_by": [{"rows": rows, "versions": dict(versions)} for versions, rows in self._decided.ranked()],
             "funnel": self._funnel(),
             "reasons": [
                 {
@@ -173,6 +177,7 @@ class Report:
             "accepted by template": (self._accepted, self._templates.total),
             "accepted by generator": (self._accepted, self._generators[True].total),
             "rejected by generator": (self._rejected, self._generators[False].total),
+            "rows by what decided": (self._candidates, self._decided.total),
             "readable": (self._candidates - self._unreadable, self._before["question_chars"].total),
         }
         wrong = [f"{name}: {expected} and {found}" for name, (expected, found) in sums.items() if expected != found]
@@ -232,7 +237,8 @@ class Report:
 
     def _limits(self) -> dict[str, Any]:
         """Every cap, and what it left out."""
-        named: tuple[Tally[Any], ...] = (self._stages, self._reasons, *self._flags.values(), *self._generators.values())
+        sides = (*self._flags.values(), *self._generators.values())
+        named: tuple[Tally[Any], ...] = (self._stages, self._reasons, self._decided, *sides)
         return {
             "analysed_rows": {"cap": self._analysed.rows, "measured": len(self._analysed), "of": self._accepted},
             "analysed_morphemes": {"cap": self._analysed.weight},

@@ -27,12 +27,16 @@ from generators.llm.errors import (
 )
 from generators.llm.retry import RetryPolicy
 from generators.memory import MemoryLedger, MemoryReplyCache
-from generators.ports import Budget, BudgetExhaustedError, Reply, Usage
+from generators.ports import Budget, BudgetExhaustedError, ModelRequest, Reply, Settlement, Usage
 
 SERVER = Path(__file__).parents[2] / "scripted_server.py"
 KEY = "sk-test-0123456789"
 FAST = RetryPolicy(attempts=3, base_s=0.01, max_wait_s=0.02)
-ASK = [Message(role="user", content="안녕하세요. 입고 검수는 언제 하나요?")]
+ASK = (Message(role="user", content="안녕하세요. 입고 검수는 언제 하나요?"),)
+
+
+def question(slot: int = 0) -> ModelRequest:
+    return ModelRequest(slot=slot, step="s", messages=ASK, max_tokens=64, temperature=0.5, seed=7)
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,9 @@ class CountingLedger(MemoryLedger):
         super().__init__(budget)
         self.settled: list[tuple[int, int]] = []
 
-    def settle(self, reservation: int, prompt_tokens: int, completion_tokens: int) -> None:
-        self.settled.append((prompt_tokens, completion_tokens))
-        super().settle(reservation, prompt_tokens, completion_tokens)
+    async def settle(self, reservation: int, settlement: Settlement) -> None:
+        self.settled.append((settlement.prompt_tokens, settlement.completion_tokens))
+        await super().settle(reservation, settlement)
 
 
 @dataclass
@@ -81,14 +85,22 @@ class Desk:
     cache: MemoryReplyCache
     ledger: CountingLedger
 
-    def ask(self, model: str, *, slot: int = 0, timeout_s: float = 10.0) -> tuple[Reply, Usage]:
+    def ask(
+        self, model: str, *, slot: int = 0, timeout_s: float = 10.0, down_after_s: float = 600.0
+    ) -> tuple[Reply, Usage]:
         async def go() -> tuple[Reply, Usage]:
             settings = EndpointSettings(
-                base_url=self.url, api_key=KEY, model=model, timeout_s=timeout_s, concurrency=4, retry=FAST
+                base_url=self.url,
+                api_key=KEY,
+                model=model,
+                timeout_s=timeout_s,
+                concurrency=4,
+                down_after_s=down_after_s,
+                retry=FAST,
             )
             client = OpenAIModelClient(settings, cache=self.cache, ledger=self.ledger)
             try:
-                return await client.complete(slot=slot, step="s", messages=ASK, max_tokens=64, temperature=0.5, seed=7)
+                return await client.complete(question(slot))
             finally:
                 await client.aclose()
 
@@ -148,7 +160,6 @@ def test_a_retry_is_a_request_of_the_budget(endpoint: Endpoint) -> None:
     [
         ("scripted-refuse-key", KeyRefusedError, "key_refused", 1),
         ("scripted-quota", QuotaExhaustedError, "quota_exhausted", 1),
-        ("scripted-down", EndpointDownError, "endpoint_down", 3),
         ("scripted-unknown", RequestRefusedError, "request_refused", 1),
         ("scripted-small", ContextTooSmallError, "context_too_small", 1),
         ("scripted-nonsense", NonsenseReplyError, "nonsense_reply", 1),
@@ -164,7 +175,7 @@ def test_each_refusal_is_its_own_error(
     error = caught.value
     assert type(error) is kind
     assert error.code == code
-    assert error.retryable == (kind is EndpointDownError)
+    assert not error.retryable
     assert endpoint.url in error.message
     assert error.hint
     assert KEY not in error.message
@@ -177,21 +188,33 @@ def test_each_refusal_is_its_own_error(
     assert len(endpoint.requests(model)) == 2 * sends
 
 
+def test_an_endpoint_that_only_fails_is_asked_for_as_long_as_the_settings_say(endpoint: Endpoint) -> None:
+    job = desk(endpoint.url)
+    with pytest.raises(EndpointDownError, match=r"nothing else has worked for 0\.3 s") as caught:
+        job.ask("scripted-down", down_after_s=0.3)
+    assert caught.value.retryable
+    assert KEY not in caught.value.message
+    sends = len(endpoint.requests("scripted-down"))
+    assert sends > FAST.attempts
+    assert sends == caught.value.usage.requests == len(job.ledger.settled)
+    assert set(job.ledger.settled) == {(0, 0)}
+
+
 def test_an_endpoint_that_is_not_there_bills_nothing() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         job = desk(f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
         with pytest.raises(EndpointDownError, match="can't be reached") as caught:
-            job.ask("scripted")
-    assert caught.value.usage == Usage(requests=3)
-    assert job.ledger.settled == [(0, 0)] * 3
+            job.ask("scripted", down_after_s=0.2)
+    assert caught.value.usage == Usage(requests=len(job.ledger.settled))
+    assert set(job.ledger.settled) == {(0, 0)}
 
 
 def test_a_time_out_counts_the_reservation_as_spent(endpoint: Endpoint) -> None:
     job = desk(endpoint.url)
     with pytest.raises(EndpointDownError, match=r"within 0\.2 s"):
-        job.ask("scripted-slow", timeout_s=0.2)
-    assert [sum(pair) for pair in job.ledger.settled] == [token_upper_bound(ASK, 64)] * 3
+        job.ask("scripted-slow", timeout_s=0.2, down_after_s=0.15)
+    assert {sum(pair) for pair in job.ledger.settled} == {token_upper_bound(ASK, 64)}
 
 
 def test_an_endpoint_without_usage_is_charged_its_upper_bound(endpoint: Endpoint) -> None:
@@ -207,9 +230,7 @@ def test_the_concurrency_limit_holds_on_the_wire(endpoint: Endpoint) -> None:
         client = OpenAIModelClient(settings, cache=MemoryReplyCache(), ledger=CountingLedger(Budget()))
         clock = asyncio.get_running_loop().time
         start = clock()
-        await asyncio.gather(
-            *(client.complete(slot=n, step="s", messages=ASK, max_tokens=8, temperature=0.0) for n in range(4))
-        )
+        await asyncio.gather(*(client.complete(question(n)) for n in range(4)))
         await client.aclose()
         return clock() - start
 

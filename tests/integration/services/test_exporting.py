@@ -130,7 +130,8 @@ def test_an_empty_split_is_an_empty_file_but_no_bundle(made: Store) -> None:
 def test_metadata(made: Store) -> None:
     made.add(DOCK, split="test", document_id="doc_1", versions={"tokenizer": "kiwipiepy 0.24.1"})
     stored = datasets.get_sample(made.services, f"sample_{made.dataset_id}_1")["provenance"]
-    expected = {"id": f"sample_{made.dataset_id}_1", "split": "test", "group_id": None, "provenance": stored}
+    key = f"sample_{made.dataset_id}_1"
+    expected = {"id": key, "split": "test", "group_id": None, "group": "doc_1", "provenance": stored}
     assert stored["versions"] == {"tokenizer": "kiwipiepy 0.24.1"}
     for name in LINES:
         assert made.rows(cast(ExportFormat, name), split="test", metadata=True)[0]["metadata"] == expected

@@ -9,6 +9,7 @@ import pytest
 
 from app.services import chunks, corpora, curating, datasets, generation
 from app.services.context import Services
+from app.services.dataset_report import dataset_report
 from app.services.generating import run_generate
 from app.services.generation import GenerationParams, GenerationRequest
 from app.store.generation import SqlSampleSink
@@ -183,10 +184,10 @@ def test_samples_removed_with_their_document_are_counted(
     corpus_id, ids = corpus(*(page(name) for name in NAMES[:3]))
     job = create(services, corpus_id, heldout_fraction=0.0)
     run_next("generate")
-    before = datasets.report(services, job["dataset_id"])
+    before = dataset_report(services, job["dataset_id"])
     assert before["candidates"] == before["accepted"] + before["rejected"]
     corpora.delete_document(services, ids[0], delete_samples=True)
-    after = datasets.report(services, job["dataset_id"])
+    after = dataset_report(services, job["dataset_id"])
     assert after["removed"] > 0
     assert after["candidates"] == before["candidates"] == after["accepted"] + after["rejected"] + after["removed"]
     assert after["version"] == before["version"] + 1

@@ -12,12 +12,16 @@ import pytest
 from app.services import curating, datasets, importing
 from app.services.context import Services
 from app.services.curating import CurationJobRequest
+from app.services.curation_jobs import import_of
 from app.services.curation_request import BulkCurationRequest, curation_settings
+from app.services.dataset_report import dataset_report
+from app.services.exporting import ExportRequest, open_export
 from app.services.file_curation import CurationFiles, curate_files
+from app.services.file_rows import InputRows
 from app.store.generation import SqlSampleSink
 from app.store.queries import count, listed, remove
-from app.store.tables import SampleRow, SlotRow
-from corpora.errors import InvalidInputError
+from app.store.tables import JobRow, SampleRow, SlotRow
+from corpora.errors import ConflictError, InvalidInputError
 from generators.ports import SlotOutcome
 from tests.integration.services.conftest import RunNext, context_of
 
@@ -41,6 +45,13 @@ DATA = "\n".join(r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) 
 def start(services: Services, data: bytes = DATA, name: str = "모음.jsonl", **curation: Any) -> dict[str, Any]:
     wanted = BulkCurationRequest(**curation)
     return importing.create_import(services, (name, [data]), name=None, format=None, curation=wanted)
+
+
+def finished(services: Services, dataset_id: str) -> JobRow:
+    with services.store.read() as session:
+        job = import_of(session, dataset_id)
+    assert job is not None
+    return job
 
 
 def samples(services: Services, dataset_id: str, **wanted: Any) -> list[dict[str, Any]]:
@@ -69,10 +80,10 @@ def test_the_job_and_the_command_line_agree(services: Services, run_next: RunNex
         "rejected": counts.rejected.total(),
     }
     assert found["import_job"]["rejections"] == dict(counts.rejected)
-    assert {"near_duplicate", "question_wordless", "malformed_reply"} <= set(counts.rejected)
-    (unread,) = samples(services, body["id"], reason="malformed_reply")
-    assert "line 12" in unread["malformed"]
-    report = datasets.report(services, body["id"])
+    assert {"near_duplicate", "question_wordless", "broken_json"} <= set(counts.rejected)
+    (unread,) = samples(services, body["id"], reason="broken_json")
+    assert unread["malformed"].startswith("broken_json: 모음.jsonl, line 12: ")
+    report = dataset_report(services, body["id"])
     assert report["candidates"] == len(ROWS) == report["accepted"] + report["rejected"]
 
 
@@ -200,3 +211,84 @@ def test_a_file_of_which_no_row_can_be_read_fails(services: Services, run_next: 
     run_next("import")
     job = datasets.get_dataset(services, body["id"])["import_job"]
     assert (job["status"], job["error"]["code"]) == ("failed", "nothing_fits")
+
+
+def test_progress_ends_at_the_exact_count_and_the_result_says_what_was_not_read(
+    services: Services, run_next: RunNext
+) -> None:
+    body = start(services)
+    run_next("import")
+    job = finished(services, body["id"])
+    assert job.progress == {"rows": len(ROWS)}
+    assert job.result is not None
+    assert job.result["unreadable"] == {"broken_json": 1}
+
+
+def test_variants_and_sides_survive_export_and_import(services: Services, run_next: RunNext) -> None:
+    told = {"group_id": "group_1", "group": "doc_1"}
+    twins = [
+        row("재고 실사 일정은 누가 정하나요?", "담당자가 정합니다."),
+        row("재고 실사 일정은 누가 정해?", "담당자가 정해."),
+    ]
+    test = {**row("도크 배정은 어디서 하나요?", "배정 화면에서 합니다."), "metadata": {"split": "test"}}
+    data = "\n".join(json.dumps(r, ensure_ascii=False) for r in [*({**t, "metadata": told} for t in twins), test])
+    blocks = [data.encode()]
+    for _ in range(3):
+        body = importing.create_import(
+            services, ("모음.jsonl", blocks), name=None, format=None, curation=BulkCurationRequest()
+        )
+        run_next("import")
+        found = [(s["status"], s["split"]) for s in samples(services, body["id"])]
+        assert found == [("accepted", "train"), ("accepted", "train"), ("accepted", "test")]
+        export = open_export(services, str(body["id"]), ExportRequest(split="all", metadata=True))
+        assert export.blocks is not None
+        blocks = [b"".join(export.blocks)]
+        first, second, _ = (json.loads(line)["metadata"] for line in blocks[0].splitlines())
+        assert first["group_id"] == second["group_id"] is not None
+        assert first["group"] == second["group"] is not None
+
+
+def test_an_import_may_drop_passages_and_sides(services: Services, run_next: RunNext) -> None:
+    data = json.dumps(
+        {
+            "질문": "피킹 오더는 언제 생기나요?",
+            "답변": "릴리스하면 생깁니다.",
+            "지문": "릴리스하면 생긴다.",
+            "split": "test",
+        }
+    ).encode()
+    for options, roles, split in (
+        (dict[str, Any](), ["system", "user", "assistant"], "test"),
+        ({"context": "drop", "own_split": False}, ["user", "assistant"], "train"),
+    ):
+        body = importing.create_import(
+            services, ("a.jsonl", [data]), name=None, format=None, curation=BulkCurationRequest(), **options
+        )
+        run_next("import")
+        (sample,) = samples(services, body["id"])
+        assert ([m["role"] for m in sample["messages"]], sample["split"]) == (roles, split)
+        kept = {"context_dropped": 1} if options else {"context_kept": 1, "own_test": 1}
+        result = finished(services, body["id"]).result
+        assert result is not None
+        assert result["told"] == kept
+
+
+def test_keep_best_notices_a_file_that_changed_under_its_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = tmp_path / "모음.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(DATA)
+    out.write_text("earlier\n", encoding="utf-8")
+    read, readings = InputRows.rows, []
+
+    def changed(self: InputRows) -> Any:
+        readings.append(self)
+        if len(readings) == 3:
+            # As many rows, and as many bytes.
+            source.write_bytes(DATA.replace("입고 검수".encode(), "출고 검수".encode()))
+        return read(self)
+
+    monkeypatch.setattr(InputRows, "rows", changed)
+    files = CurationFiles(inputs=(source,), output=out)
+    with pytest.raises(ConflictError, match="changed"):
+        curate_files(files, curation_settings(BulkCurationRequest(keep="best")))
+    assert len(readings) == 3
+    assert out.read_text(encoding="utf-8") == "earlier\n"

@@ -1,21 +1,20 @@
-"""The generators' ports on SQL: what goes in comes out, whole slots, a fenced writer, a budget under threads."""
+"""A job's plan and decided slots on SQL: what goes in comes out, whole slots, a fenced writer."""
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.store.database import Store
-from app.store.generation import SqlLedger, SqlPlan, SqlReplyCache, SqlSampleSink
+from app.store.generation import SqlPlan, SqlSampleSink
 from app.store.jobs import JobStore, LostLeaseError
 from app.store.queries import count, find
 from app.store.slots import slot_totals
 from app.store.tables import DatasetRow, SampleRow, SlotRow
 from corpora.records import Candidate, Message, Provenance, Sample, Span, Verdict
-from generators.ports import Budget, BudgetExhaustedError, Reply, SlotOutcome, Usage
-
-REPLY = Reply(text="네, 알겠습니다.", finish_reason="stop", model="m", prompt_tokens=1, completion_tokens=2)
+from generators.ports import SlotOutcome, Usage
 
 
 @pytest.fixture
@@ -72,6 +71,27 @@ def test_what_is_committed_comes_back_equal(store: Store, job_id: str) -> None:
         assert dataset.version == 1  # only slot 0 changed accepted content
         totals = slot_totals(session, job_id)
     assert (totals.decided, totals.failed, totals.cached_requests) == (4, 1, 8)
+    assert totals.failures == {"context_too_small": 1}
+
+
+def test_slots_are_committed_from_any_thread(store: Store, job_id: str) -> None:
+    """The pipeline decides in threads: each slot in another one, all through the same sink, while others write too."""
+    sink = SqlSampleSink(store, job_id, 1, "ds")
+    written = [outcome(slot, slot % 2 == 0, False) for slot in range(12)]
+    stop = threading.Event()
+
+    def write_beside() -> None:
+        while not stop.wait(0.002):
+            JobStore(store).heartbeat(job_id, 1)
+
+    beside = threading.Thread(target=write_beside)
+    beside.start()
+    with ThreadPoolExecutor(4) as threads:
+        for entry in written:
+            threads.submit(sink.commit, entry).result()
+    stop.set()
+    beside.join()
+    assert sink.committed() == written
 
 
 def test_a_slot_is_committed_whole_or_not_at_all(store: Store, job_id: str) -> None:
@@ -94,66 +114,15 @@ def test_an_attempt_that_was_overtaken_cannot_write(store: Store, job_id: str) -
     with pytest.raises(LostLeaseError):
         SqlSampleSink(store, job_id, 1, "ds").commit(outcome(0, True))
     with pytest.raises(LostLeaseError):
-        SqlLedger(store, job_id, 1, Budget()).reserve(10)
-    with pytest.raises(LostLeaseError):
-        SqlReplyCache(store, job_id, 1).put(0, "pairs", "h", REPLY)
-    with pytest.raises(LostLeaseError):
         SqlPlan(store, job_id, 1).put([("rag_qa", False, "chunk_1")])
     SqlSampleSink(store, job_id, 2, "ds").commit(outcome(0, True))
 
 
-def test_replies(store: Store, job_id: str) -> None:
-    cache = SqlReplyCache(store, job_id, 1)
-    assert cache.get(0, "pairs", "h") is None
-    cache.put(0, "pairs", "h", REPLY)
-    cache.put(0, "pairs", "h", REPLY)
-    assert SqlReplyCache(store, job_id, 1).get(0, "pairs", "h") == REPLY
-    assert cache.get(0, "pairs", "other") is None
-
-
-def test_a_budget_is_never_exceeded_by_any_number_of_threads(store: Store, job_id: str) -> None:
-    granted: list[int] = []
-    refused: list[str] = []
-
-    def spend() -> None:
-        ledger = SqlLedger(store, job_id, 1, Budget(max_requests=20, max_tokens=1500))
-        for _ in range(10):
-            try:
-                reservation = ledger.reserve(100)
-            except BudgetExhaustedError as exc:
-                refused.append(exc.code)
-                continue
-            granted.append(reservation)
-            ledger.settle(reservation, 40, 10)
-
-    threads = [threading.Thread(target=spend) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(granted) == len(set(granted)) == 20
-    assert len(refused) == 40
-    with store.read() as session:
-        totals = slot_totals(session, job_id)
-    assert (totals.requests, totals.prompt_tokens, totals.completion_tokens) == (20, 800, 200)
-
-
-def test_a_reservation_unsettled_at_a_crash_counts_as_spent(store: Store, job_id: str) -> None:
-    SqlLedger(store, job_id, 1, Budget()).reserve(900)
-    with pytest.raises(BudgetExhaustedError, match="tokens"):
-        SqlLedger(store, job_id, 1, Budget(max_tokens=1000)).reserve(101)
-    SqlLedger(store, job_id, 1, Budget(max_tokens=1000)).reserve(100)
-
-
 def test_a_finished_job_writes_no_more(store: Store, job_id: str) -> None:
     """The attempt number alone is no fence: the same attempt may have ended its job."""
-    ledger = SqlLedger(store, job_id, 1, Budget())
-    reservation = ledger.reserve(10)
     JobStore(store).finish(job_id, 1, "cancelled")
     with pytest.raises(LostLeaseError):
         SqlSampleSink(store, job_id, 1, "ds").commit(outcome(0, True))
-    with pytest.raises(LostLeaseError):
-        ledger.settle(reservation, 1, 1)
 
 
 def test_a_plan_is_fixed_once(store: Store, job_id: str) -> None:

@@ -195,19 +195,6 @@ def test_rows_that_change_between_two_looks_are_refused() -> None:
         list(BulkCurator(import_settings(keep="best"), embedder=EMBEDDER).run(lambda: next(looks)))
 
 
-def test_a_preview_tells_what_each_threshold_keeps() -> None:
-    candidates = [candidate(q, ANSWERS[0]) for q in QUESTIONS]
-    curation = BulkCurator(import_settings(), semantic=False, remember_rows=True)
-    rows = rows_of(candidates)
-    list(curation.run(lambda: rows))
-    told = curation.preview(["0.5", "0.7", "0.9"])
-    for threshold, kept in told.items():
-        wanted = import_settings(near_duplicate_threshold=threshold)
-        again = list(BulkCurator(wanted, semantic=False).run(lambda: rows))
-        assert sum(s.accepted for s in again) == kept
-    assert told["0.5"] <= told["0.7"] <= told["0.9"]
-
-
 def talk(*texts: str, generator: str = "imported") -> Candidate:
     roles = ("user", "assistant") * len(texts)
     messages = tuple(Message(role=role, content=text) for role, text in zip(roles, texts, strict=False))  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from generators.curation.settings import CurationSettings
 from generators.memory import MemoryLedger, MemoryReplyCache, MemorySink
 from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
 from generators.planning import plan_slots, restore_plan
-from generators.ports import Budget, BudgetExhaustedError, SlotOutcome
+from generators.ports import Budget, BudgetExhaustedError, Claim, Price, Settlement, SlotOutcome
 from retrieval.embedders import HashedEmbedder
 
 SUBJECTS = (
@@ -290,15 +291,45 @@ def test_seeds_of_a_job_have_nothing_in_common_with_anothers() -> None:
     assert len(first) == 24
 
 
+def claim(prompt: int, completion: int = 0) -> Claim:
+    return Claim(slot=0, step="s", model="m", prompt_tokens=prompt, completion_tokens=completion)
+
+
+def settled(prompt: int, completion: int) -> Settlement:
+    return Settlement(prompt_tokens=prompt, completion_tokens=completion, outcome="ok")
+
+
 def test_a_budget_is_never_exceeded() -> None:
-    ledger = MemoryLedger(Budget(max_requests=2, max_tokens=100))
-    first = ledger.reserve(60)
-    with pytest.raises(BudgetExhaustedError, match="tokens"):
-        ledger.reserve(41)
-    ledger.settle(first, 10, 5)
-    ledger.reserve(85)
-    with pytest.raises(BudgetExhaustedError, match="requests"):
-        ledger.reserve(0)
+    async def spend() -> None:
+        ledger = MemoryLedger(Budget(max_requests=2, max_tokens=100))
+        first = await ledger.reserve(claim(60))
+        with pytest.raises(BudgetExhaustedError, match="tokens"):
+            await ledger.reserve(claim(41))
+        await ledger.settle(first, settled(10, 5))
+        await ledger.reserve(claim(80, 5))
+        with pytest.raises(BudgetExhaustedError, match="requests"):
+            await ledger.reserve(claim(0))
+
+    asyncio.run(spend())
+
+
+def test_fractions_of_a_cent_are_prices_too() -> None:
+    """0.15 dollars a million tokens: 1,000 tokens cost 0.00015 dollars, and the limit holds to the last digit."""
+
+    async def spend() -> None:
+        price = Price(prompt_usd=Decimal("0.15"), completion_usd=Decimal("0.6"))
+        ledger = MemoryLedger(Budget(max_cost_usd=Decimal("0.0003")), {"m": price})
+        await ledger.reserve(claim(1000))
+        await ledger.reserve(claim(1000))
+        with pytest.raises(BudgetExhaustedError, match=r"\$0\.0003"):
+            await ledger.reserve(claim(1))
+
+    asyncio.run(spend())
+
+
+def test_a_model_without_a_price_is_refused_under_a_limit_of_money() -> None:
+    with pytest.raises(BudgetExhaustedError, match="no price"):
+        asyncio.run(MemoryLedger(Budget(max_cost_usd=Decimal(1))).reserve(claim(1)))
 
 
 def test_a_sink_refuses_a_gap() -> None:

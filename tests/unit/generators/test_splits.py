@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generators.curation.splits import SplitRow, assign_sides
+from generators.curation.splits import Side, SplitRow, assign_sides
 
 ROWS = st.lists(
     st.tuples(st.none() | st.integers(0, 12), st.sampled_from(["rag_qa", "extractive_qa", "self_instruct"])),
@@ -73,3 +74,32 @@ def test_one_block_larger_than_the_test_stays_in_training() -> None:
 def test_a_share_out_of_range_is_refused(share: str) -> None:
     with pytest.raises(ValueError, match="from 0 to"):
         assign_sides([], share)
+
+
+def test_small_strata_fill_the_test_together() -> None:
+    """Each of 100 strata is owed 0.4 rows, or 0.6: none of them, or all of them, would be wrong."""
+    for size in (4, 6):
+        rows = [SplitRow(key=f"s{stratum}-{n}", stratum=str(stratum)) for stratum in range(100) for n in range(size)]
+        sides = assign_sides(rows, "0.1")
+        assert sides.count("test") == 10 * size
+        taken = [row.stratum for row, side in zip(rows, sides, strict=True) if side == "test"]
+        assert len(set(taken)) == len(taken)
+
+
+@given(ROWS, st.lists(st.sampled_from(["train", "test", None]), min_size=60, max_size=60))
+def test_rows_with_a_side_keep_it_and_their_block_follows(
+    shapes: list[tuple[int | None, str]], given_sides: list[Side | None]
+) -> None:
+    rows = [replace(row, side=side) for row, side in zip(rows_of(shapes), given_sides, strict=False)]
+    sides = assign_sides(rows, "0.5")
+    assert all(row.side in (None, side) for row, side in zip(rows, sides, strict=True))
+    for group in {row.group for row in rows} - {None}:
+        block = [(row, side) for row, side in zip(rows, sides, strict=True) if row.group == group]
+        fixed = {row.side for row, _ in block} - {None}
+        if len(fixed) < 2:
+            assert len({side for _, side in block}) == 1
+
+
+def test_rows_with_a_side_do_not_count_for_the_others_share() -> None:
+    rows = [SplitRow(key=f"t{n}", side="test") for n in range(50)] + [SplitRow(key=f"s{n}") for n in range(100)]
+    assert assign_sides(rows, "0.1")[50:].count("test") == 10

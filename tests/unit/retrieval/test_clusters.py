@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora.errors import InvalidInputError
 from retrieval.clusters import DuplicateGraph
 from retrieval.near_duplicates import LexicalDuplicates, Tokenized
 
@@ -83,3 +84,33 @@ def test_below_the_floor_nothing_is_claimed() -> None:
     with pytest.raises(ValueError, match=r"0\.6 up"):
         graph.kept("0.5")
     assert graph.clusters("0.6") == []
+
+
+def test_further_pairs_and_fixed_rows_count_too() -> None:
+    rows = tokenized([((word, f"{word}2"), None, None) for word in WORDS[:4]])
+    graph = DuplicateGraph.build(rows, "0.5", tokenizer="whitespace", guards=())
+    assert graph.kept("0.7", also=[(0, 1), (1, 2)]) == [True, False, True, True]
+    assert graph.kept("0.7", also=[(0, 1), (1, 2)], fixed=2) == [True, True, False, True]
+    assert graph.kept("0.7", [0, 0, 9, 0], also=[(0, 1), (1, 2)], fixed=1) == [True, False, True, True]
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS, st.sampled_from(["0.5", "0.6", "0.7", "0.8", "0.95"]))
+def test_the_english_reference_keeps_its_floats(
+    shapes: list[tuple[tuple[str, ...], None, None]], threshold: str
+) -> None:
+    rows = tokenized(shapes)
+    index, stays = LexicalDuplicates(threshold, "english", guards=()), list[bool]()
+    for number, row in enumerate(rows):
+        stays.append(index.find_tokens(row) is None)
+        if stays[-1]:
+            index.add_tokens(str(number), row)
+    assert DuplicateGraph.build(rows, "0.5", tokenizer="english", guards=()).kept(threshold) == stays
+
+
+def test_more_pairs_than_may_be_held_are_refused() -> None:
+    rows = tokenized([(("입고", "검수"), None, None)] * 10)
+    assert len(DuplicateGraph.build(rows, "0.5", tokenizer="whitespace", guards=(), most=45)) == 45
+    with pytest.raises(InvalidInputError, match="44 pairs") as caught:
+        DuplicateGraph.build(rows, "0.5", tokenizer="whitespace", guards=(), most=44)
+    assert caught.value.code == "too_many_pairs"

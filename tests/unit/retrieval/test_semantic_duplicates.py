@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from retrieval.embedders import HashedEmbedder
 from retrieval.semantic_duplicates import SemanticDuplicates
 
@@ -44,3 +46,27 @@ def test_a_negated_neighbour_does_not_hide_the_next() -> None:
 
 def test_an_empty_index_finds_nothing() -> None:
     assert duplicates().find("입고") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            "서울에서 부산으로 재고를 옮기려면 어떻게 하나요?",
+            "부산에서 서울로 재고를 옮기려면 어떻게 하나요?",
+        ),
+        ("야간 조명을 켜려면 어느 화면에서 설정하나요?", "야간 조명을 끄려면 어느 화면에서 설정하나요?"),
+    ],
+)
+def test_opposites_and_swaps_are_no_repeats(first: str, second: str) -> None:
+    index = SemanticDuplicates(HashedEmbedder.fit([first, second]), 0.5)
+    index.add("a", first)
+    assert index.find(second) is None
+    hit = index.find(first)
+    assert hit is not None
+    batch = index.prepare([(second, None, None), (first, None, None)])
+    assert batch.find(0) is None
+    batch.keep(0, "b")
+    found = batch.find(1)
+    assert found is not None
+    assert found.key == "a"

@@ -166,18 +166,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "slot", "step", "request_hash"),
     )
     op.create_table(
-        "reservations",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        "batches",
         sa.Column("job_id", sa.String(), nullable=False),
-        sa.Column("tokens", sa.Integer(), nullable=False),
-        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("batch_id", sa.String(), nullable=True),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("lines", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "token"),
+    )
+    op.create_table(
+        "reservations",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
         sa.Column("prompt_tokens", sa.Integer(), nullable=False),
         sa.Column("completion_tokens", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("latency", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("settled_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("seq"),
-        sqlite_autoincrement=True,
+        sa.PrimaryKeyConstraint("job_id", "number"),
     )
-    op.create_index(op.f("ix_reservations_job_id"), "reservations", ["job_id"], unique=False)
+    op.create_index("ix_reservations_settled", "reservations", ["job_id", "settled_at"], unique=False)
     op.create_table(
         "resources",
         sa.Column("name", sa.String(), nullable=False),
@@ -226,10 +243,12 @@ def upgrade() -> None:
         sa.Column("generator", sa.String(), nullable=False),
         sa.Column("failed", sa.String(), nullable=True),
         sa.Column("candidates", sa.Integer(), nullable=False),
+        sa.Column("accepted", sa.Integer(), nullable=False),
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("cached_requests", sa.Integer(), nullable=False),
         sa.Column("prompt_tokens", sa.Integer(), nullable=False),
         sa.Column("completion_tokens", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "slot"),
     )
@@ -266,8 +285,9 @@ def downgrade() -> None:
     op.drop_table("samples")
     op.drop_index(op.f("ix_resources_job_id"), table_name="resources")
     op.drop_table("resources")
-    op.drop_index(op.f("ix_reservations_job_id"), table_name="reservations")
+    op.drop_index("ix_reservations_settled", table_name="reservations")
     op.drop_table("reservations")
+    op.drop_table("batches")
     op.drop_table("replies")
     op.drop_table("plans")
     op.drop_index(op.f("ix_events_job_id"), table_name="events")

@@ -106,7 +106,9 @@ def test_fields_beside_the_text_become_metadata(tmp_path: Path) -> None:
 
 def test_weights_of_turns_are_kept(tmp_path: Path) -> None:
     row = {"messages": [CHAT[0], {**CHAT[1], "weight": 0}]}
-    assert imported(write(tmp_path / "a.jsonl", [row]))[0].metadata == {"weights": [None, 0]}
+    (read,) = imported(write(tmp_path / "a.jsonl", [row]))
+    assert [message.weight for message in read.messages] == [None, 0]
+    assert read.metadata == {}
 
 
 KORQUAD_1 = {
@@ -329,3 +331,37 @@ def test_saved_dataset_reads_the_files_of_its_state_only(tmp_path: Path) -> None
     with pytest.raises(InvalidInputError) as caught:
         read_rows(tmp_path)
     assert caught.value.code == "broken_dataset"
+
+
+@pytest.mark.parametrize("turn", [{**CHAT[1], "weight": 0.5}, {**CHAT[1], "weight": True}, {**CHAT[1], "weight": "0"}])
+def test_a_weight_that_says_something_else_is_a_bad_row(tmp_path: Path, turn: dict[str, Any]) -> None:
+    path = write(tmp_path / "a.jsonl", [{"messages": [CHAT[0], turn]}, {"messages": [{**CHAT[0], "weight": 1}, turn]}])
+    assert [row.reason for row in read_rows(path) if isinstance(row, BadRow)] == ["unsupported_weight"] * 2
+
+
+def test_a_weight_of_0_on_a_question_says_what_is_so_anyway(tmp_path: Path) -> None:
+    (row,) = imported(
+        write(tmp_path / "a.jsonl", [{"messages": [{**CHAT[0], "weight": 0}, {**CHAT[1], "weight": 1.0}]}])
+    )
+    assert [(type(m.weight), m.weight) for m in row.messages] == [(type(None), None), (int, 1)]
+
+
+def test_a_folder_of_both_sides_tells_each_row_its_own(tmp_path: Path) -> None:
+    for name in ("train.jsonl", "dev.jsonl", "test.jsonl"):
+        write(tmp_path / name, [{"messages": CHAT}])
+    sides = {row.file: (row.split, row.metadata["split"]) for row in imported(tmp_path)}
+    assert sides == {
+        "train.jsonl": ("train", "train"),
+        "dev.jsonl": ("test", "validation"),
+        "test.jsonl": ("test", "test"),
+    }
+    # Tests alone are a dataset like any other.
+    (tmp_path / "train.jsonl").unlink()
+    assert [row.split for row in imported(tmp_path)] == [None, None]
+
+
+def test_a_column_tells_the_side_and_a_foreign_group_makes_no_variants(tmp_path: Path) -> None:
+    rows = [{"messages": CHAT, "split": split, "group_id": "상품"} for split in ("train", "Validation", "가을", None)]
+    found = imported(write(tmp_path / "a.jsonl", rows))
+    assert [row.split for row in found] == ["train", "test", None, None]
+    assert {(row.group_id, row.variant_id) for row in found} == {("상품", None)}

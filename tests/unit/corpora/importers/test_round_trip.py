@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,33 @@ def test_several_turns(name: str, turns: list[tuple[str, str]], system: str | No
     assert [row.messages for row in there_and_back([(messages, None)], name)] == [messages]
 
 
-@pytest.mark.parametrize("name", ["messages", "sharegpt", "alpaca", "prompt_completion"])
+@pytest.mark.parametrize("name", ["messages", "sharegpt", "alpaca", "prompt_completion", "parquet"])
 def test_metadata_comes_back(name: str) -> None:
-    (row,) = there_and_back([(chat("입고?", "네."), {"id": 7, "group_id": "group_1"})], name)
-    assert row.metadata == {"id": 7, "group_id": "group_1"}
-    assert row.group_id == "group_1"
+    told = {"id": 7, "group_id": "group_1", "group": "문서", "split": "test"}
+    row, other = there_and_back([(chat("입고?", "네."), told), (chat("출고?", "네."), {"group_id": "group_1"})], name)
+    assert row.metadata == told
+    assert (row.variant_id, row.group_id, row.split) == ("group_1", "문서", "test")
+    assert (other.variant_id, other.group_id, other.split) == ("group_1", "group_1", None)
+
+
+def weighted(*weights: int | None) -> tuple[Message, ...]:
+    turns = chat(*(f"{number}번?" for number in range(2 * len(weights))))
+    told = [None if n % 2 == 0 else weights[n // 2] for n in range(len(turns))]
+    return tuple(replace(turn, weight=weight) for turn, weight in zip(turns, told, strict=True))
+
+
+@pytest.mark.parametrize("name", ["messages", "sharegpt", "parquet"])
+@given(weights=st.lists(st.sampled_from([0, 1, None]), min_size=1, max_size=4), metadata=st.none() | st.just({"id": 7}))
+def test_weights_come_back(name: str, weights: list[int | None], metadata: dict[str, int] | None) -> None:
+    rows: list[ExportRow] = [(weighted(*weights), metadata), (chat("입고?", "네."), metadata)]
+    assert [row.messages for row in there_and_back(rows, name)] == [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("name", ["alpaca", "prompt_completion", "csv"])
+def test_an_answer_that_is_not_trained_on_needs_a_format_that_says_so(name: str) -> None:
+    stream = io.BytesIO()
+    report = write_export([(weighted(0), None), (weighted(1), None)], stream, name)
+    assert (report.written, report.refused) == (1, {"untrained_turn": 1})
 
 
 @pytest.mark.parametrize("name", ["alpaca", "prompt_completion", "csv"])

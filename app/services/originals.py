@@ -1,0 +1,56 @@
+"""The uploaded files behind imported datasets: gone with the dataset, unless something else needs the same bytes.
+
+A dataset may have been masked; the file that it came from was not. Bytes are stored once by their hash, so a document,
+a file, another dataset or a job that may go on may rest on them too; then they stay.
+"""
+
+from __future__ import annotations
+
+import json
+
+from app.services.context import Services
+from app.services.curation_jobs import IMPORT
+from app.store.queries import Session, count, find, listed
+from app.store.tables import DatasetRow, DocumentRow, FileRow, JobRow
+
+__all__ = ["remove_original"]
+
+#: Seconds that an upload of the same bytes may take from the blob store to its row.
+UNDER_WAY_S = 3600.0
+
+
+def remove_original(services: Services, session: Session, job: JobRow) -> bool:
+    """Delete the file that ``job`` imported; call it where the job's dataset is deleted, before the commit.
+
+    Before it: a crash in between leaves a dataset without its file, which can be deleted again, and never a file that
+    nothing names.
+
+    Returns:
+        False where something else needs the bytes.
+    """
+    sha256: str = job.params["sha256"]
+    if _needed(session, job, sha256) or _uploaded_again(services, job, sha256):
+        return False
+    for link in services.folder("imports").glob(f"{sha256}*"):
+        link.unlink(missing_ok=True)
+    services.blobs.remove(sha256)
+    return True
+
+
+def _needed(session: Session, job: JobRow, sha256: str) -> bool:
+    """Whether anything but ``job`` rests on the bytes."""
+    if count(session, FileRow, FileRow.sha256 == sha256) or count(session, DocumentRow, DocumentRow.sha256 == sha256):
+        return True
+    # Whatever a kind calls it: a job keeps the bytes it was given, even when their file is deleted meanwhile.
+    unfinished = listed(session, JobRow, JobRow.kind != IMPORT, JobRow.status.not_in(("succeeded", "cancelled")))
+    if any(sha256 in json.dumps(other.params) for other in unfinished):
+        return True
+    same = (JobRow.kind == IMPORT, JobRow.id != job.id, JobRow.params["sha256"].as_string() == sha256)
+    owners = {other.params["dataset_id"] for other in listed(session, JobRow, *same)} - {job.params["dataset_id"]}
+    return any(find(session, DatasetRow, DatasetRow.id == owner) is not None for owner in owners)
+
+
+def _uploaded_again(services: Services, job: JobRow, sha256: str) -> bool:
+    """Whether the same bytes came in just now, perhaps for an object whose row is still to be written."""
+    stored = services.blobs.stored_at(sha256)
+    return stored is not None and stored > max(job.created_at, services.now() - UNDER_WAY_S)
