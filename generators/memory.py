@@ -107,5 +107,5 @@ class MemoryBatchLog:
         self.records[record.token] = record
 
     async def remove(self, token: str) -> None:
-        """Forget a record."""
-        del self.records[token]
+        """Forget a record, if there is one."""
+        self.records.pop(token, None)

@@ -1,9 +1,9 @@
 """What crosses the generators' wall: four small protocols and the frozen values that go with them.
 
 ``ReplyCache`` keeps model replies, ``SampleSink`` commits a slot's decisions, ``Ledger`` holds the budget, ``BatchLog``
-the batches that are under way. Each has an
-in-memory version in ``generators.memory``; ``app.store`` implements them on SQL. This module knows neither. Cache and
-ledger are asked for every request, hundreds at once, so they are coroutines: a store may write many in one go.
+the batches that are under way. Each has an in-memory version in ``generators.memory``; ``app.store`` implements them on
+SQL. This module knows neither. Cache and ledger are asked for every request, hundreds at once, so they are coroutines:
+a store may write many in one go.
 """
 
 from __future__ import annotations
@@ -222,5 +222,5 @@ class BatchLog(Protocol):
         ...
 
     async def remove(self, token: str) -> None:
-        """Forget a batch: every line of it is settled, and every reply is in the cache."""
+        """Forget a batch, if it is there: every line of it is settled, and every reply is in the cache."""
         ...

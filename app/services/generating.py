@@ -132,9 +132,11 @@ def _models(
     for field, name in wanted.items():
         if name is None or (settings.model_base_url is None and not name.startswith(LANGCHAIN_PREFIX)):
             continue
+        # Another provider has its own address and takes its key from its own variable.
+        ours = not name.startswith(LANGCHAIN_PREFIX)
         endpoint = EndpointSettings(
-            base_url=settings.model_base_url or "",
-            api_key=key,
+            base_url=settings.model_base_url or "" if ours else "",
+            api_key=key if ours else "",
             model=name,
             timeout_s=settings.model_timeout_s,
             concurrency=settings.model_concurrency,

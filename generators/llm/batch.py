@@ -33,6 +33,7 @@ from generators.llm.batch_lines import (
     unanswered,
     wire_line,
 )
+from generators.llm.batch_recovery import Recovery
 from generators.llm.endpoint import ClientStats, Endpoint
 from generators.llm.errors import EndpointDownError, EndpointError, RequestFailedError, RequestRefusedError
 from generators.llm.settings import BATCH_PREFIX, EndpointSettings
@@ -68,6 +69,7 @@ class BatchModelClient:
         cache: ReplyCache,
         ledger: Ledger,
         batches: BatchLog,
+        endpoint: Endpoint | None = None,
         gather_s: float = 3.0,
         timing: Timing | None = None,
     ) -> None:
@@ -79,20 +81,22 @@ class BatchModelClient:
             ledger: budget of the job; its prices are those of ``settings.model`` as it stands, prefix included, since
                 a batch costs less than the same requests one by one.
             batches: batches of the job that are under way.
+            endpoint: what is shared with other clients of the same model, so that two of them on one log do not both
+                collect the same batch; None for a client on its own.
             gather_s: seconds without a new request after which those gathered are sent.
-            timing: clock and sleep.
+            timing: clock and sleep, where no endpoint brings them.
         """
         self._priced_as = settings.model
         self.settings = replace(settings, model=settings.model.removeprefix(BATCH_PREFIX))
         self._cache, self._ledger, self._log = cache, ledger, batches
-        self._timing = timing or Timing()
-        self._endpoint = Endpoint(self.settings, self._timing)
+        self.endpoint = endpoint or Endpoint(self.settings, timing)
+        self._timing = self.endpoint.timing
         self._api = BatchApi(self.settings, self._timing)
         self._known: dict[str, Waiting] = {}
         self._gathered = Gathering(self._send, self._encode, gather_s=gather_s, timing=self._timing)
         self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._recovery: asyncio.Task[None] | None = None
+        self._recovery = Recovery(self.settings.model, batches, self.endpoint, self._recover_one)
 
     async def complete(self, request: ModelRequest) -> tuple[Reply, Usage]:
         """One reply, from the cache, from a batch that an earlier attempt sent, or from one that is sent now.
@@ -104,7 +108,7 @@ class BatchModelClient:
         key = request_key(self.settings.model, request)
         cached = await self._cache.get(request.slot, request.step, key)
         if cached is None:
-            await self._recovered()
+            await self._recovery.done()
             cached = await self._cache.get(request.slot, request.step, key)
         if cached is not None:
             return cached, Usage(cached_requests=1)
@@ -124,39 +128,32 @@ class BatchModelClient:
 
     def stats(self) -> ClientStats:
         """How the batches are doing; ``in_flight`` and ``waiting`` count requests."""
-        return replace(self._endpoint.stats(), in_flight=self._out, waiting=len(self._gathered))
+        return replace(self.endpoint.stats(), in_flight=self._out, waiting=len(self._gathered))
 
     async def aclose(self) -> None:
         """Stop waiting and close the connections. What was sent stays in the log."""
-        tasks = [task for task in (*self._tasks, self._recovery) if task is not None]
         await self._gathered.aclose()
-        for task in tasks:
+        await self._recovery.aclose()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for waiting in self._known.values():
             waiting.future.cancel()
         await self._api.aclose()
 
-    async def _recovered(self) -> None:
-        """Return when every batch of an earlier attempt is collected; nothing new is sent before."""
-        task = self._recovery
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._recovery = asyncio.create_task(self._recover())
-        await asyncio.shield(task)
-
-    async def _recover(self) -> None:
-        for record in await self._log.uncollected():
-            batch_id = record.batch_id or await self._api.find(record.token)
-            if batch_id is None:
-                # The attempt died before the endpoint had it: nothing was run.
-                for line in record.lines:
-                    await self._settle(line, Gone(outcome="not_sent"), 0.0, again=True)
-                await self._log.remove(record.token)
-                continue
+    async def _recover_one(self, record: BatchRecord) -> None:
+        """Collect a batch of an earlier attempt."""
+        batch_id = record.batch_id or await self._api.find(record.token)
+        if batch_id is not None:
             await self._collect(replace(record, batch_id=batch_id), {})
+            return
+        # The attempt died before the endpoint had it: nothing was run.
+        for line in record.lines:
+            await self._settle(line, Gone(outcome="not_sent"), 0.0, again=True)
+        await self._log.remove(record.token)
 
     def _encode(self, waiting: Waiting) -> bytes:
-        waiting.mode = "none" if waiting.request.schema is None else self._endpoint.structured.mode
+        waiting.mode = "none" if waiting.request.schema is None else self.endpoint.structured.mode
         return wire_line(waiting.name, waiting.request, self.settings, waiting.mode)
 
     async def _send(self, chunk: list[Waiting], content: dict[str, bytes]) -> None:
@@ -186,11 +183,13 @@ class BatchModelClient:
             return
         token, now = uuid.uuid4().hex, self._timing.wall()
         record = BatchRecord(token=token, batch_id=None, model=self.settings.model, created_at=now, lines=tuple(lines))
+        self.endpoint.live_batches.add(token)
         await self._log.put(record)
         try:
             batch_id = await self._api.create(b"".join(content[name] for name in sent), token)
         except EndpointDownError:
-            # It may have been started all the same: the next attempt looks for it before it gives the money back.
+            # It may have been started all the same: it is looked for before the money is given back.
+            self._recovery.hand_over(token)
             raise
         except EndpointError:
             for line in lines:
@@ -199,8 +198,8 @@ class BatchModelClient:
             raise
         record = replace(record, batch_id=batch_id)
         await self._log.put(record)
-        self._endpoint.sent += len(sent)
-        self._endpoint.retried += sum(waiting.failures > 0 for waiting in sent.values())
+        self.endpoint.sent += len(sent)
+        self.endpoint.retried += sum(waiting.failures > 0 for waiting in sent.values())
         self._out += len(sent)
         task = asyncio.create_task(self._guard(self._collect(record, sent), list(sent.values())))
         self._tasks.add(task)
@@ -224,6 +223,10 @@ class BatchModelClient:
             for name, line in left.items():
                 await self._decide(line, unanswered(state.status), state, sent.get(name), again=not sent)
             await self._log.remove(record.token)
+            self.endpoint.live_batches.discard(record.token)
+        except BaseException:
+            self._recovery.hand_over(record.token)
+            raise
         finally:
             self._out -= len(sent)
 
@@ -234,7 +237,7 @@ class BatchModelClient:
         usage = await self._settle(line, outcome, state.seconds, again=again)
         if isinstance(outcome, Reply):
             await self._cache.put(line.slot, line.step, line.request_hash, outcome)
-            self._endpoint.circuit.succeeded(self._timing.clock())
+            self.endpoint.circuit.succeeded(self._timing.clock())
         if waiting is None:
             return
         waiting.usage += usage
@@ -255,7 +258,7 @@ class BatchModelClient:
             return None
         smaller = state.error_code == TOO_MUCH and self._gathered.most_lines > 1
         waiting.failures += not smaller
-        answered = self._endpoint.circuit.ever_answered
+        answered = self.endpoint.circuit.ever_answered
         error = final_error(outcome, state.error_message, too_much=state.error_code == TOO_MUCH, answered=answered)
         if error is None and waiting.failures >= self.settings.retry.attempts:
             what = outcome.message if isinstance(outcome, Failure) else outcome.outcome
@@ -270,7 +273,7 @@ class BatchModelClient:
             return False
         if not names_response_format(failure.message):
             return False
-        self._endpoint.structured.refused(waiting.mode)
+        self.endpoint.structured.refused(waiting.mode)
         return True
 
     async def _settle(self, line: BatchLine, outcome: Outcome, seconds: float, *, again: bool = False) -> Usage:

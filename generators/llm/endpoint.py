@@ -11,6 +11,7 @@ Use::
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 
@@ -58,6 +59,10 @@ class Endpoint:
         # What may be saved up grows with the concurrency: coming back from an outage, all of it waits for a retry.
         self.retries = RetryBudget(reserve=max(16.0, float(settings.concurrency)), timing=self.timing)
         self.structured = StructuredSupport(settings.structured)
+        #: Tokens of batches that a client of this process waits for.
+        self.live_batches: set[str] = set()
+        #: Tokens of batches of earlier attempts that are being collected, or are: then the event is set.
+        self.recovering: dict[str, asyncio.Event] = {}
         self.sent = 0
         self.retried = 0
         self.limited = 0

@@ -61,6 +61,7 @@ def make_client(
     if settings.model.startswith(BATCH_PREFIX):
         if batches is None:
             raise InvalidInputError("Batches need a place where their ids are kept.", param="model")
-        return BatchModelClient(settings, cache=cache, ledger=ledger, batches=batches)
+        endpoint = (endpoints or Endpoints()).of(settings)
+        return BatchModelClient(settings, cache=cache, ledger=ledger, batches=batches, endpoint=endpoint)
     endpoint = (endpoints or Endpoints()).of(settings)
     return OpenAIModelClient(settings, cache=cache, ledger=ledger, endpoint=endpoint)

@@ -32,6 +32,8 @@ HOMES = {
     "rouge_score": ("corpora/korean/",),
     "openai": ("generators/llm/", "retrieval/embedders", "app/demo/"),
     "langchain_core": ("retrieval/", "generators/llm/"),
+    "langchain": ("generators/llm/",),
+    "httpx2": ("generators/llm/",),
     "sqlalchemy": ("app/store/",),
     "alembic": ("app/store/",),
     "torch": ("training/",),

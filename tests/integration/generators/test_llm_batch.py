@@ -41,7 +41,7 @@ class Job:
     log: MemoryBatchLog = field(default_factory=MemoryBatchLog)
     down_after_s: float = 600.0
 
-    def client(self) -> BatchModelClient:
+    def client(self, beside: BatchModelClient | None = None) -> BatchModelClient:
         settings = EndpointSettings(
             base_url=self.server.url,
             model="batch:m",
@@ -50,7 +50,13 @@ class Job:
         )
         timing = Timing(sleep=hurry)
         return BatchModelClient(
-            settings, cache=self.cache, ledger=self.ledger, batches=self.log, gather_s=0.05, timing=timing
+            settings,
+            cache=self.cache,
+            ledger=self.ledger,
+            batches=self.log,
+            endpoint=beside.endpoint if beside else None,
+            gather_s=0.05,
+            timing=timing,
         )
 
     def run(self, requests: list[ModelRequest], stop_after_s: float | None = None) -> list[Reply | BaseException]:
@@ -251,6 +257,30 @@ def test_an_endpoint_that_goes_down_keeps_the_batch_for_the_next_attempt(job: Jo
     assert len(job.server.batches) == 1
 
 
+def test_two_clients_of_one_model_on_one_log_do_not_collect_the_same_batch(job: Job) -> None:
+    job.server.polls = 10**9
+    job.run([ask(n) for n in range(3)], stop_after_s=0.5)
+    job.server.polls = 2
+
+    async def scene() -> None:
+        first = job.client()
+        second = job.client(first)
+        replies = await asyncio.gather(
+            *(first.complete(ask(n)) for n in (0, 1)), second.complete(ask(2)), second.complete(ask(3))
+        )
+        # A batch of the first is under way when the second asks for the first time after it.
+        more = await asyncio.gather(first.complete(ask(10)), second.complete(ask(11)))
+        assert [reply.text for reply, _ in (*replies, *more)] == ["네"] * 6
+        await first.aclose()
+        await second.aclose()
+
+    asyncio.run(scene())
+    sent = [line["custom_id"] for batch in job.server.batches for line in job.server.lines(batch)]
+    assert len(sent) == len(set(sent)) == 6
+    assert job.settled() == {"ok": 6}
+    assert job.log.records == {}
+
+
 def test_a_batch_that_is_too_large_is_halved(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generators.llm.batch._ROOM_S", 0.05)
     job.server.most_lines = 3
@@ -264,6 +294,24 @@ def test_the_budget_covers_the_first_lines_only(job: Job) -> None:
     outcomes = job.run([ask(n) for n in range(5)])
     assert [type(one) for one in outcomes] == [Reply] * 3 + [BudgetExhaustedError] * 2
     assert len(job.server.lines(job.server.batches[0])) == 3
+
+
+def test_the_same_client_collects_after_an_outage_before_it_sends_again(job: Job) -> None:
+    job.down_after_s = 0.1
+    job.server.failing = [("/v1/batches/batch_0", 503)] * 500
+
+    async def scene() -> None:
+        client = job.client()
+        with pytest.raises(EndpointDownError):
+            await client.complete(ask(0))
+        job.server.failing = []
+        reply, _ = await client.complete(ask(0))
+        assert reply.text == "네"
+        await client.aclose()
+
+    asyncio.run(scene())
+    assert len(job.server.batches) == 1
+    assert job.settled() == {"ok": 1}
 
 
 def test_a_refused_schema_is_left_out_of_the_next_batch(job: Job) -> None:
