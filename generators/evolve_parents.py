@@ -123,7 +123,7 @@ def _system(messages: Sequence[Message]) -> str:
 
 def _drawn(roots: Sequence[Parent], seed: int) -> list[Parent]:
     """Roots in the slot's own order, by hash: the same whatever order they come in."""
-    return sorted(roots, key=lambda root: _digest(f"{seed}:root", root.id))
+    return sorted(roots, key=lambda root: _digest(f"{seed}:root", root.task))
 
 
 def _digest(salt: str, name: str) -> bytes:

@@ -60,7 +60,7 @@ def choose(plan: SlotPlan, pool: PoolView, name: str) -> Original | None:
     while modulus < plan.slot - max(sample.candidate.provenance.slot for sample in accepted):
         modulus *= _BASE
     for sample in _open(accepted, name):
-        if _number(sample.id) % modulus == plan.slot % modulus:
+        if _number(sample.candidate.question) % modulus == plan.slot % modulus:
             original = _of_sample(sample)
             if unfit(original) is None:
                 return original
@@ -86,5 +86,5 @@ def _of_sample(sample: Sample) -> Original:
     )
 
 
-def _number(sample_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big")
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

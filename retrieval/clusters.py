@@ -90,7 +90,8 @@ class DuplicateGraph:
             for pair in found.pairs(row):
                 graph.add(pair.row, number, pair.common, pair.total)
                 if tokenizer == "english":
-                    graph._float.append(_reference(row, rows[pair.row]))
+                    # Texts without any token were compared letter by letter.
+                    graph._float.append(_reference(row, rows[pair.row]) if row.tokens else 1.0)
                 if most is not None and len(graph) > most:
                     raise InvalidInputError(
                         f"More than {most:,} pairs of rows are alike above {floor}.",

@@ -192,7 +192,8 @@ def test_a_request_that_cannot_be_answered_keeps_what_the_rule_made() -> None:
 
 def test_the_method_says_whether_a_model_is_needed() -> None:
     assert not SpeechVariants(SpeechVariantsParams(method="rule")).needs_model
-    assert SpeechVariants().needs_model
+    assert not SpeechVariants().needs_model  # by rule alone where there is no model
+    assert SpeechVariants(SpeechVariantsParams(method="model")).needs_model
     for wrong in ({"method": "rule", "levels": ("nominal",)}, {"levels": ("hae", "hae")}, {"levels": ("haeyo",)}):
         with pytest.raises(ValidationError):
             SpeechVariantsParams.model_validate(wrong)
