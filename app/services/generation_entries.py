@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +16,7 @@ from generators.llm.settings import LANGCHAIN_PREFIX
 from generators.prompting import prompt_id, prompt_names, prompt_source
 from generators.registry import GENERATORS, GeneratorSpec
 
-__all__ = ["build_generator", "list_generators", "resolve_entries"]
+__all__ = ["build_generator", "is_reference", "list_generators", "resolve_entries"]
 
 #: Names of seed tasks that an entry may give.
 _SEEDS = sorted({"builtin:all", *(f"builtin:{name}" for name in SEED_SETS)})
@@ -78,7 +79,18 @@ def resolve_entries(
         if build_generator(checked).needs_model:
             _check_model(settings, model, spec, where)
         resolved.append(checked)
+    if is_reference(resolved) and len(resolved) > 1:
+        raise InvalidInputError(
+            "The English reference modes of 'self_instruct' are curated as they were published, in English; give them "
+            "a job of their own.",
+            param="generators",
+        )
     return resolved
+
+
+def is_reference(entries: Iterable[dict[str, Any]]) -> bool:
+    """Whether one of the checked entries reproduces a published method in English."""
+    return any(entry["type"] == "self_instruct" and entry.get("mode", "korean") != "korean" for entry in entries)
 
 
 def build_generator(entry: dict[str, Any]) -> Generator:

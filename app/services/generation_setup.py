@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.services.context import Services
 from app.services.curation_request import curation_settings
 from app.services.generation import GenerationParams
-from app.services.generation_entries import build_generator
+from app.services.generation_entries import build_generator, is_reference
 from app.services.generation_sources import Sources, read_sources
 from app.services.indexing import chunk_record, corpus_embedder
 from app.store.queries import find, listed
@@ -23,6 +23,7 @@ from generators.base import Generator, ModelClient, SlotPlan, Workspace
 from generators.curation.curator import Curator
 from generators.curation.decontamination import Contamination
 from generators.planning import plan_slots
+from generators.self_instruct import reference_curation
 from generators.speech import SpeechContract
 from retrieval.embedders import HashedEmbedder
 from retrieval.retriever import Retriever
@@ -71,7 +72,11 @@ class Setup:
         texts = [seed.instruction for seed in self.sources.seeds]
         texts += [message.content for items in self.sources.items.values() for i in items for message in i.messages[:1]]
         embedder = self.embedder or (HashedEmbedder.fit(texts) if texts else None)
-        curator = Curator(curation_settings(self.params.curation), embedder, _protected(self.heldout))
+        if is_reference(self.params.generators):
+            # As published: English rows, compared by rouge-score's own tokens, and by nothing else.
+            curator = Curator(reference_curation(), None)
+        else:
+            curator = Curator(curation_settings(self.params.curation), embedder, _protected(self.heldout))
         for task in self.sources.seeds:
             curator.remember_seed(task)
         for sample in self.earlier:

@@ -76,10 +76,12 @@ _PASSAGE = re.compile(
 
 
 def no_refusal(candidate: Candidate, _limits: Limits) -> Verdict | None:
-    """The answer answers: no "AI 언어 모델로서", no refusal at its start."""
+    """The answer answers: no "AI 언어 모델로서", no refusal at its start unless that is what was asked for."""
     text = prose(candidate.answer)
     match = _SELF.search(text) if any(letters in text for letters in _SELF_LETTERS) else None
-    match = match or _REFUSAL.match(text)
+    # A question that the documents do not answer is to be refused politely; its generator has checked how.
+    wanted = candidate.provenance.traits.get("question_type") == "unanswerable"
+    match = match or (None if wanted else _REFUSAL.match(text))
     return rejected("answer_refuses", pattern=match.group(0).strip()[:120]) if match else None
 
 

@@ -151,3 +151,13 @@ def test_limits_are_what_decides() -> None:
     row = candidate(answer="재고가 맞네요 ㅋㅋㅋㅋㅋㅋㅋ")
     assert FILTERS["character_repetition"](row, LIMITS) is not None
     assert FILTERS["character_repetition"](row, loose) is None
+
+
+def test_a_refusal_that_was_asked_for_stays() -> None:
+    refusal = "죄송하지만 제공된 문서에는 해당 내용이 나와 있지 않아 안내해 드리기 어렵습니다."
+    asked = candidate("창고 임대료는 한 달에 얼마인가요?", refusal)
+    assert FILTERS["no_refusal"](asked, LIMITS) is not None
+    planned = dataclasses.replace(asked.provenance, traits={"question_type": "unanswerable"})
+    assert FILTERS["no_refusal"](dataclasses.replace(asked, provenance=planned), LIMITS) is None
+    robot = candidate("창고 임대료는 얼마인가요?", "AI 언어 모델로서 저는 임대료를 알 수 없습니다.")
+    assert FILTERS["no_refusal"](dataclasses.replace(robot, provenance=planned), LIMITS) is not None
