@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from corpora.records import Candidate, Message, Provenance
-from generators.base import ModelClient
+from generators.base import ModelClient, SlotPlan
 from generators.llm.errors import SlotRequestError
 from generators.llm.parsing import Malformed, ParsedItem, ReadReply, read_reply, reply_schema
 from generators.llm.structured import strict_schema
 from generators.ports import ModelRequest, Reply, Usage
-from generators.prompting import render
+from generators.prompting import Prompt, render
 
-__all__ = ["REPLY_FORM", "Asked", "AskedForm", "Told", "ask_items", "ask_text", "unreadable"]
+__all__ = ["REPLY_FORM", "Asked", "AskedForm", "Told", "ask_items", "ask_text", "prompt_request", "unreadable"]
 
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
@@ -76,6 +76,32 @@ async def ask_text(model: ModelClient, request: ModelRequest) -> Told:
     except SlotRequestError as error:
         return Told(usage=error.usage, failed=error.code)
     return Told(reply=reply, usage=usage)
+
+
+class Sampling(Protocol):
+    """What a generator's parameters say of a reply."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Upper limit of one reply in tokens."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """Sampling temperature."""
+        ...
+
+
+def prompt_request(plan: SlotPlan, step: str, prompt: Prompt, sampling: Sampling) -> ModelRequest:
+    """A rendered prompt as one user turn, sampled by the slot's seed (its 31 lowest bits: endpoints take an int32)."""
+    return ModelRequest(
+        slot=plan.slot,
+        step=step,
+        messages=(Message(role="user", content=prompt.text),),
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=plan.seed % 2**31,
+    )
 
 
 async def ask_items(model: ModelClient, request: ModelRequest, key: str, item: type[ItemT]) -> Asked[ItemT]:

@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpora.context import context_turn
 from corpora.records import Candidate, Chunk, Message, Provenance
-from generators.asking import ask_items, unreadable
+from generators.asking import ask_items, prompt_request, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
 from generators.conversation_gates import Conversation as Written
 from generators.conversation_gates import conversation_fault
@@ -41,7 +41,6 @@ from generators.grounding_coverage import coverage_order
 from generators.grounding_draws import between, shuffled, weighted
 from generators.llm.parsing import Malformed
 from generators.particles import with_particle
-from generators.ports import ModelRequest
 from generators.prompting import Prompt, render
 from generators.rag_gates import refused
 from retrieval.retriever import Retriever
@@ -117,14 +116,7 @@ class Conversation:
         if workspace.model is None or workspace.retriever is None or source is None:
             raise ValueError("conversation needs a workspace with the slot's chunk, a retriever and a model")
         scene = await asyncio.to_thread(self._scene, plan, workspace, pool, source, workspace.retriever)
-        request = ModelRequest(
-            slot=plan.slot,
-            step="conversation",
-            messages=(Message(role="user", content=scene.prompt.text),),
-            max_tokens=self.params.max_tokens,
-            temperature=self.params.temperature,
-            seed=plan.seed % 2**31,
-        )
+        request = prompt_request(plan, "conversation", scene.prompt, self.params)
         asked = await ask_items(workspace.model, request, "conversations", Written)
         if asked.failed is not None:
             return SlotResult(usage=asked.usage, failed=asked.failed)

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpora.korean.speech import SpeechLevel
 from corpora.records import Candidate, Message, Provenance, Span
 from generators.ask_one import ask_one
-from generators.asking import REPLY_FORM, unreadable
+from generators.asking import REPLY_FORM, prompt_request, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, UserLevel, Workspace
 from generators.dialogue_summary_rules import Bounds, summary_fault
 from generators.dialogue_summary_text import Dialogue, of_chunk, of_item
@@ -35,7 +35,6 @@ from generators.fencing import fenced
 from generators.grounding import SUSPECT
 from generators.grounding_injection import suspects
 from generators.llm.parsing import Malformed
-from generators.ports import ModelRequest
 from generators.prompting import Prompt, render
 from generators.speech import EXEMPT, LEVEL
 
@@ -124,14 +123,7 @@ class DialogueSummary:
             return SlotResult(failed=fault)
         writer = _drawn(f"{plan.seed}:writer", dialogue.speakers) if self.params.kind == "diary" else None
         prompt = self._prompt(dialogue, writer)
-        request = ModelRequest(
-            slot=plan.slot,
-            step="text",
-            messages=(Message(role="user", content=prompt.text),),
-            max_tokens=self.params.max_tokens,
-            temperature=self.params.temperature,
-            seed=plan.seed % 2**31,
-        )
+        request = prompt_request(plan, "text", prompt, self.params)
         one = await ask_one(workspace.model, request, "texts", _Text)
         if one.failed is not None:
             return SlotResult(usage=one.usage, failed=one.failed)

@@ -30,12 +30,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpora.context import context_turn, unfenced, wrap_context
 from corpora.errors import InvalidInputError
 from corpora.records import Candidate, Chunk, Message, Provenance, Span
-from generators.asking import ask_items, unreadable
+from generators.asking import ask_items, prompt_request, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, SourceItem, UserLevel, Workspace
 from generators.grounding import known_lines, suspicions, unretrieved, wrap_chunks
 from generators.grounding_coverage import coverage_order
 from generators.llm.parsing import Malformed, ParsedItem
-from generators.ports import ModelRequest
 from generators.prompting import render
 from generators.question_generation_gates import Written, written_fault
 from generators.rag_gates import find_quote, refused
@@ -156,14 +155,7 @@ class QuestionGeneration:
             answer=unfenced(passage.answer),
             known=known_lines(known, _KNOWN_SHOWN),
         )
-        request = ModelRequest(
-            slot=plan.slot,
-            step="questions",
-            messages=(Message(role="user", content=prompt.text),),
-            max_tokens=self.params.max_tokens,
-            temperature=self.params.temperature,
-            seed=plan.seed % 2**31,
-        )
+        request = prompt_request(plan, "questions", prompt, self.params)
         asked = await ask_items(workspace.model, request, "questions", Written)
         if asked.failed is not None:
             return SlotResult(usage=asked.usage, failed=asked.failed)

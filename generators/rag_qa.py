@@ -32,12 +32,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from corpora.records import Candidate, Chunk, Message, Provenance, Span
-from generators.asking import ask_items, unreadable
+from generators.asking import ask_items, prompt_request, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
 from generators.grounding import cited_chunks, known_lines, shown_chunks, suspicions, wrap_chunks
 from generators.grounding_coverage import coverage_order
 from generators.llm.parsing import Malformed, ParsedItem
-from generators.ports import ModelRequest
 from generators.prompting import Prompt, render
 from generators.rag_qa_checks import Pair, answered_fault, unanswerable_fault
 from generators.rag_qa_context import distractors_for, row_context
@@ -92,14 +91,7 @@ class RagQa:
         scene = await asyncio.to_thread(self._scene, plan, workspace, pool, source, workspace.retriever)
         if scene.prompt is None:
             return SlotResult(failed="no_suitable_question_type")
-        request = ModelRequest(
-            slot=plan.slot,
-            step="pairs",
-            messages=(Message(role="user", content=scene.prompt.text),),
-            max_tokens=self.params.max_tokens,
-            temperature=self.params.temperature,
-            seed=plan.seed % 2**31,
-        )
+        request = prompt_request(plan, "pairs", scene.prompt, self.params)
         asked = await ask_items(workspace.model, request, "pairs", Pair)
         if asked.failed is not None:
             return SlotResult(usage=asked.usage, failed=asked.failed)

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from corpora.records import Candidate, Message, Provenance
-from generators.asking import Asked, ask_items, unreadable
+from corpora.records import Candidate, Provenance
+from generators.asking import Asked, ask_items, prompt_request, unreadable
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
 from generators.fencing import fenced
 from generators.llm.parsing import Malformed
@@ -136,14 +136,7 @@ class SpeechVariants:
         return made, reasons
 
     def _request(self, plan: SlotPlan, prompt: Prompt) -> ModelRequest:
-        return ModelRequest(
-            slot=plan.slot,
-            step="variants",
-            messages=(Message(role="user", content=prompt.text),),
-            max_tokens=self.params.max_tokens,
-            temperature=self.params.temperature,
-            seed=plan.seed % 2**31,
-        )
+        return prompt_request(plan, "variants", prompt, self.params)
 
 
 class _Writer:
