@@ -57,7 +57,7 @@ def add_generate(commands: Commands) -> None:
     add("--max-requests", type=int, help="requests that may be sent")
     add("--max-tokens", type=int, help="tokens that may be spent")
     add("--max-cost-usd", type=Decimal, help="US dollars that may be spent")
-    add("--dry-run", action="store_true", help="show plan, first prompts and the most it can cost; send nothing")
+    add("--dry-run", action="store_true", help="show plan, first prompts and what it would cost; send nothing")
     add("--data-dir", type=Path, help="keep store and job here instead of forgetting them")
     add("--config", type=Path, help="settings file instead of ./malmoi.toml")
 

@@ -1,4 +1,4 @@
-"""The dry run of a generation job: its plan, the first prompts as they would be sent, and what it can cost at most.
+"""The dry run of a generation job: its plan, the first prompts as they would be sent, and what it would cost.
 
 Built by the code that runs the job, with a model that takes down what it is asked and never answers. Nothing is sent
 and nothing stored: even the hold-out that the job would assign is worked out in a transaction that is undone.
@@ -168,10 +168,11 @@ def _prompt_body(generator: str, request: ModelRequest) -> dict[str, Any]:
 
 
 def _estimate(services: Services, params: GenerationParams, asked: Sequence[_Asked]) -> dict[str, Any]:
-    """Upper bounds of the whole plan: a target or a budget may end the job long before.
+    """What the whole plan would ask: a target or a budget may end the job long before.
 
     Tokens are bounded by the UTF-8 bytes of the prompts and by ``max_tokens``, as the budget reserves them; slots that
-    were not rendered count as the mean of those that were, and later requests of a slot as its first.
+    were not rendered count as the mean of those that were, and later requests of a slot as its first. What nobody can
+    know beforehand is named in ``without``.
     """
     requests = prompt = completion = 0
     for entry in asked:
@@ -187,6 +188,5 @@ def _estimate(services: Services, params: GenerationParams, asked: Sequence[_Ask
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "cost_usd": None if cost is None else float(cost),
-        "bound": "upper",
-        "judge_requests": None if params.judge_model is None else "one for each candidate that the rules let through",
+        "without": ["failed_sends", "repairs", *(["judge"] if params.judge_model is not None else [])],
     }

@@ -112,14 +112,15 @@ class PlannedPrompt(Answer):
 
 
 class Estimate(Answer):
-    """Upper bounds of the whole plan; a target or a budget may end the job long before."""
+    """What the whole plan would ask; a target or a budget may end the job long before."""
 
     requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float | None = Field(description="null where the model has no price.")
-    bound: Literal["upper"]
-    judge_requests: str | None
+    prompt_tokens: int = Field(description="Bounded by the bytes of the prompts, as the budget reserves them.")
+    completion_tokens: int = Field(description="Bounded by `max_tokens`.")
+    cost_usd: float | None = Field(description="Of these tokens; null where the model has no price.")
+    without: list[str] = Field(
+        description="What is not in it: `failed_sends`, `repairs` of replies that cannot be read, `judge`."
+    )
 
 
 class DryRun(Answer):
