@@ -21,7 +21,7 @@ from tests.acceptance.test_kill import workers
 from tests.weather_server import WEATHERS
 
 #: These are tried with every suite, the others with the long one.
-ALWAYS = {"storm", "poison", "length", "closing"}
+ALWAYS = {"storm"}
 BODY: dict[str, Any] = {
     "generators": [{"type": "rag_qa", "weight": 1}, {"type": "self_instruct", "weight": 1, "rounds": 4}],
     "heldout_fraction": 0.0,
