@@ -82,7 +82,7 @@ def fault_of(weather: str, request: str, attempt: int) -> str | None:
         return "broken" if _percent("poison", request) < 10_000 // POISON_EVERY else None
     for fault in (*LINE_FAULTS, *REPLY_FAULTS):
         share = STORM_SHARE if weather == "storm" else SHARE if weather == fault else 0
-        if weather == "same":
+        if weather == fault == "same":
             share = 100
         drawn = _percent(fault, request)
         if drawn >= share * 100:
