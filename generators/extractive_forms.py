@@ -61,7 +61,6 @@ FORMS: dict[str, tuple[str, ...]] = {
     "handled_if": ("{when}{x} 어떻게 처리하나요?", "{when}{x} 어떻게 하나요?", "{when}{x} 어떻게 대응하나요?"),
     "may_if": ("{when}{x} 무엇을 할 수 있나요?", "{when}{x} 어떤 작업을 할 수 있나요?"),
     "list": ("{when}{x}",),
-    "list_of": ("{when}{x|은/는} 무엇인가요?", "{when}{x}에는 어떤 것이 있나요?", "{when}{x|을/를} 모두 알려 주세요."),
     "field": (
         "{when}{x} 항목에는 무엇을 {verb}하나요?",
         "{when}{x} 항목에 무엇을 {verb}하는지 알려 주세요.",

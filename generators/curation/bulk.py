@@ -33,7 +33,6 @@ from generators.curation.decontamination import Contamination
 from generators.curation.preview import PassedRows
 from generators.curation.quality import quality
 from generators.curation.settings import CurationSettings
-from retrieval.clusters import DuplicateGraph
 from retrieval.embedders import Embedder
 
 __all__ = ["BATCH", "BulkCurator", "BulkRow"]
@@ -114,13 +113,11 @@ class BulkCurator:
         self._passed = PassedRows(self._curator) if self._remember_rows else None
         return self._curator
 
-    def graph(self, floor: str) -> DuplicateGraph:
-        """Every near-duplicate pair from ``floor`` up among the rows that passed the gates; after ``run``."""
-        return _made(self._passed).graph(floor)
-
     def preview(self, thresholds: Sequence[str]) -> dict[str, int]:
         """How many rows each near-duplicate threshold would keep of those that passed the gates; after ``run``."""
-        return _made(self._passed).preview(thresholds, self._seeds)
+        if self._passed is None:
+            raise ValueError("made without remember_rows, or not run")
+        return self._passed.preview(thresholds, self._seeds)
 
     def _remember(self, curator: Curator, done: Sequence[Sample]) -> None:
         """Take up what an earlier run accepted, without asking again."""
@@ -273,12 +270,6 @@ class BulkCurator:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
-
-
-def _made(passed: PassedRows | None) -> PassedRows:
-    if passed is None:
-        raise ValueError("made without remember_rows, or not run")
-    return passed
 
 
 def _compared_row(row: BulkRow) -> tuple[str, str | None, str]:
