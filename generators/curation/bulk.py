@@ -76,7 +76,7 @@ class BulkCurator:
         self._seeds = seeds
         self._curator: Curator | None = None
         self._remember_rows = remember_rows
-        #: Rows that passed every gate, in order, where a preview or clusters are wanted of them.
+        #: Rows that passed every gate, in order, where a preview is wanted of them.
         self._passed: PassedRows | None = None
 
     @property
