@@ -13,7 +13,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	# torch first and exactly: asked for by another package, pip takes several GB of CUDA builds.
 	$(BIN)/pip install --disable-pip-version-check -q torch==2.13.0 -c constraints.txt
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,local,documents,report,langchain,dev]'
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,tracking,local,documents,report,langchain,dev]'
 	touch $@
 
 demo: install

@@ -17,21 +17,25 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from app.api import (
+    adapters,
     corpora,
     datasets,
     docs,
+    evaluations,
     generation,
     health,
     importing,
     openai_chat,
+    openai_embeddings,
     openai_files,
     openai_fine_tuning,
+    openai_models,
 )
 from app.api.errors import install_error_handlers
 from app.api.guard import LOOPBACK_HOSTS, Guard
 from app.api.schemas.common import FAULTS
 from app.jobs.supervisor import Supervisor
-from app.services.chat import ChatProcess
+from app.services.chat_process import chat_process
 from app.services.context import Services, open_services, worker_config
 from app.settings import Settings
 from corpora.errors import InvalidInputError, MalmoiError
@@ -39,7 +43,20 @@ from corpora.errors import InvalidInputError, MalmoiError
 __all__ = ["KINDS_PATH", "create_app", "serve"]
 
 KINDS_PATH = "app.services.kinds:KINDS"
-_ROUTERS = (corpora, generation, datasets, importing, openai_files, openai_fine_tuning, openai_chat)
+_ROUTERS = (
+    corpora,
+    generation,
+    datasets,
+    importing,
+    evaluations,
+    openai_files,
+    openai_fine_tuning,
+    # Before the models: their path takes everything.
+    adapters,
+    openai_models,
+    openai_chat,
+    openai_embeddings,
+)
 _ABOUT = "Korean documents in, curated instruction dataset out, model fine-tuned. Every error has OpenAI's shape."
 
 
@@ -74,7 +91,7 @@ def create_app(services: Services, supervisor: Supervisor | None = None) -> Fast
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.services = services
-    app.state.chat = ChatProcess(services.folder("logs") / "chat.log")
+    app.state.chat = chat_process(services)
     install_error_handlers(app)
     # Only described here: the guard checks keys before anything else runs.
     key = HTTPBearer(scheme_name="api_key", description="Not asked for on a loopback address.", auto_error=False)

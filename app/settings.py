@@ -67,6 +67,15 @@ class Settings(BaseModel):
     )
     embedder: Literal["hashed"] = Field("hashed", description="Embedder of new corpora; 'hashed' needs no weights.")
     models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
+    train_gpus: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        "auto", description="GPUs of one training, by `accelerate launch` from two on; 'auto' takes all that are seen."
+    )
+    chat_idle_s: float = Field(
+        600.0, gt=0, description="Seconds without a question after which the chat model leaves the memory."
+    )
+    hub_upload: bool = Field(
+        False, description="Whether fine-tuned models may be uploaded to the Hugging Face hub, with HF_TOKEN."
+    )
     max_upload_mb: int = Field(512, ge=1, description="Largest request body in MB.")
     workers: int = Field(
         2,

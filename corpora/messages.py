@@ -4,27 +4,38 @@
 reads the same lines for the trainer, so that both see one file. Knows nothing of tokenizers: what a template makes of
 a conversation is the trainer's business.
 
-A line is refused, never mended, where two readers could take it for different things: a key that stands twice, NaN,
-half a surrogate pair, a NUL.
+A fault has a name, which stands in brackets at the end of the message and in the error's ``fault``. Seven of them are
+those of the validator in OpenAI's cookbook: data_type, missing_messages_list, message_missing_key,
+message_unrecognized_key, unrecognized_role, missing_content, example_missing_assistant_message.
+
+Two things are mended and not refused, as in chat: words are put into NFC (a file made on a Mac is often in NFD, whose
+tokens are others), and the role ``developer`` is read as ``system``.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import reprlib
-from collections import Counter
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from corpora.errors import InvalidTrainingFileError
+from corpora.json_lines import MAX_DEPTH, TrainingLineError, load_line, numbered_texts
 
 __all__ = [
     "MAX_DEPTH",
     "MIN_EXAMPLES",
     "TrainingFileReport",
+    "TrainingLineError",
+    "check_message",
+    "check_turns",
+    "composed",
+    "decomposed_warning",
+    "load_line",
     "message_line",
+    "numbered_texts",
     "parse_training_line",
     "training_rows",
     "validate_training_file",
@@ -32,13 +43,12 @@ __all__ = [
 
 #: OpenAI's minimum.
 MIN_EXAMPLES = 10
-#: Objects and lists inside one another. The schema needs three; the rest is room for metadata. A limit of our own: the
-#: interpreter's depends on who calls, and a line that validation can read the trainer must be able to read too.
-MAX_DEPTH = 32
-_ROLES = ("system", "user", "assistant")
+_ROLES = ("system", "developer", "user", "assistant")
 _KEYS = frozenset({"role", "content", "name", "weight"})
 #: Keys of a message in an export, in this order.
 _WRITTEN = ("role", "content", "weight")
+#: Of messages that call tools; chat cannot, so training must not.
+_OF_TOOLS = ("tool_calls", "function_call", "tool_call_id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,154 +59,140 @@ class TrainingFileReport:
     warnings: tuple[str, ...] = ()  #: Faults that do not stop training.
 
 
-def _fail(number: int, what: str) -> InvalidTrainingFileError:
-    return InvalidTrainingFileError(f"line {number}: {what}", param="training_file")
+def _fail(number: int, what: str, fault: str = "invalid_json") -> TrainingLineError:
+    return TrainingLineError(number, what, fault)
 
 
 def parse_training_line(line: str, number: int) -> list[dict[str, Any]]:
-    """The messages of one line.
+    """The messages of one line as they stand; ``composed`` makes of them what is trained.
 
     Raises:
         InvalidTrainingFileError: the line breaks the schema; the message names it and says how.
     """
-    row = _load(line, number)
-    _check_values(row, number)
-    messages = row.get("messages") if isinstance(row, dict) else None
+    row = load_line(line, number)
+    messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _fail(number, 'needs a list "messages" with at least one message.')
-    for position, message in enumerate(messages):
-        _check_message(message, number, position)
-    _check_order([message["role"] for message in messages], number)
+        raise _fail(number, 'needs a list "messages" with at least one message.', "missing_messages_list")
+    check_turns(messages, number, "messages")
     return messages
 
 
-class _RefusedJsonError(ValueError):
-    """Python's reader would take it, and nothing good would come of it."""
+def check_turns(messages: Sequence[object], number: int, where: str) -> None:
+    """Check a whole conversation, which ends with an answer.
+
+    Raises:
+        TrainingLineError: it breaks the schema.
+    """
+    for position, message in enumerate(messages):
+        check_message(message, number, f"{where}[{position}]")
+    _check_order([_role(message["role"]) for message in messages], number, where)  # type: ignore[index]
 
 
-def _refuse_constant(name: str) -> object:
-    raise _RefusedJsonError(f"holds {name}, which is no JSON value.")
+def _role(role: str) -> str:
+    return "system" if role == "developer" else role
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice, times = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise _RefusedJsonError(f"holds the key {reprlib.repr(twice)} {times} times in one object; once is clear.")
-    return made
+def composed(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """Checked messages as chat reads them: words in NFC, ``developer`` as ``system``; and whether any was not."""
+    made = [
+        {**message, "role": _role(message["role"]), "content": unicodedata.normalize("NFC", message["content"])}
+        for message in messages
+    ]
+    return made, any(new["content"] != old["content"] for new, old in zip(made, messages, strict=True))
 
 
-def _load(line: str, number: int) -> Any:
-    """The JSON value of a line; every way in which reading can fail names the line."""
-    try:
-        return json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_object)
-    except json.JSONDecodeError as exc:
-        raise _fail(number, f"not valid JSON ({exc.msg} at column {exc.colno}).") from exc
-    except RecursionError as exc:
-        raise _fail(number, f"is nested too deeply; {MAX_DEPTH} levels are allowed.") from exc
-    except _RefusedJsonError as exc:
-        raise _fail(number, str(exc)) from exc
-    except ValueError as exc:
-        # Python reads integers of at most 4,300 digits.
-        raise _fail(number, "holds a number with too many digits.") from exc
+def decomposed_warning(rows: int) -> tuple[str, ...]:
+    """What is said of rows whose words were not in NFC; nothing of none."""
+    return (f"{rows} rows were not in NFC (files made on a Mac often are in NFD) and are read in NFC.",) if rows else ()
 
 
-def _check_values(row: object, number: int) -> None:
-    """Refuse values that JSON can spell and that break later: in a tokenizer, in UTF-8, in a database."""
-    waiting: list[tuple[object, str, int]] = [(row, "", 1)]
-    while waiting:
-        value, path, depth = waiting.pop()
-        if isinstance(value, str):
-            _check_text(value, path, number)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise _fail(number, f"{path or 'the line'} is a number out of range.")
-        elif isinstance(value, (dict, list)):
-            if depth > MAX_DEPTH:
-                raise _fail(number, f"is nested too deeply; {MAX_DEPTH} levels are allowed.")
-            if isinstance(value, list):
-                waiting += [(item, f"{path}[{position}]", depth + 1) for position, item in enumerate(value)]
-                continue
-            for key, item in value.items():
-                _check_text(key, f"a key of {path or 'the line'}", number)
-                waiting.append((item, f"{path}.{key[:40]}" if path else key[:40], depth + 1))
+def check_message(message: object, number: int, where: str) -> None:
+    """Check one message by itself; ``where`` names it.
 
-
-def _check_text(text: str, where: str, number: int) -> None:
-    if "\x00" in text:
-        raise _fail(number, f"{where} holds a NUL character (\\u0000).")
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        half = f"\\u{ord(text[exc.start]):04x}"
-        raise _fail(number, f"{where} holds {half}, half of a surrogate pair, which is no character.") from exc
-
-
-def _check_message(message: object, number: int, position: int) -> None:
-    where = f"messages[{position}]"
+    Raises:
+        TrainingLineError: it breaks the schema.
+    """
     if not isinstance(message, dict):
-        raise _fail(number, f"{where} is no object.")
+        raise _fail(number, f"{where} is no object.", "data_type")
+    tools = next((key for key in _OF_TOOLS if key in message), None)
+    if tools is not None:
+        raise _fail(
+            number,
+            f"{where} has '{tools}'; tools are not supported here, so leave out conversations that call them.",
+            "message_unrecognized_key",
+        )
+    missing = [key for key in ("role", "content") if key not in message]
+    if missing:
+        lacks = "has no content: the key" if missing == ["content"] else "the key"
+        raise _fail(number, f"{where} {lacks} '{missing[0]}' is missing.", "message_missing_key")
     unknown = sorted(set(message) - _KEYS)
     if unknown:
+        known = ", ".join(sorted(_KEYS))
         raise _fail(
-            number, f"{where} has the unknown key {reprlib.repr(unknown[0])}; known are {', '.join(sorted(_KEYS))}."
+            number,
+            f"{where} has the unknown key {reprlib.repr(unknown[0])}; known are {known}.",
+            "message_unrecognized_key",
         )
-    if message.get("role") not in _ROLES:
+    if message["role"] in ("tool", "function"):
+        raise _fail(number, f"{where} is of '{message['role']}'; tools are not supported here.", "unrecognized_role")
+    if message["role"] not in _ROLES:
         raise _fail(
-            number, f"{where} has the role {reprlib.repr(message.get('role'))}; use one of {', '.join(_ROLES)}."
+            number,
+            f"{where} has the role {reprlib.repr(message['role'])}; use one of {', '.join(_ROLES)}.",
+            "unrecognized_role",
         )
-    content = message.get("content")
+    content = message["content"]
     if not isinstance(content, str) or not content.strip():
-        raise _fail(number, f"{where} has no content; it must be a string that is not blank.")
+        raise _fail(number, f"{where} has no content; it must be a string that is not blank.", "missing_content")
     weight = message.get("weight", 1)
     # ``true`` and 1.0 equal 1 in Python; in the file they are something else.
     if "weight" in message and (message["role"] != "assistant" or type(weight) is not int or weight not in (0, 1)):
-        raise _fail(number, f"{where} has a weight; it is 0 or 1, on assistant messages only.")
+        raise _fail(number, f"{where} has a weight; it is 0 or 1, on assistant messages only.", "invalid_weight")
 
 
-def _check_order(roles: Sequence[str], number: int) -> None:
+def _check_order(roles: Sequence[str], number: int, where: str) -> None:
     turns = list(roles[1:] if roles[0] == "system" else roles)
     if "assistant" not in turns:
-        raise _fail(number, "has no assistant message, so there is nothing to learn.")
+        raise _fail(
+            number, "has no assistant message, so there is nothing to learn.", "example_missing_assistant_message"
+        )
     expected = ["user", "assistant"] * (len(turns) // 2 + 1)
     for position, (got, wanted) in enumerate(zip(turns, expected, strict=False)):
         if got != wanted:
-            where = position + len(roles) - len(turns)
+            place = position + len(roles) - len(turns)
             raise _fail(
                 number,
-                f"messages[{where}] is of '{got}' where '{wanted}' must stand: an optional system "
+                f"{where}[{place}] is of '{got}' where '{wanted}' must stand: an optional system "
                 "message, then user and assistant in turn.",
+                "role_order",
             )
     if turns[-1] != "assistant":
-        raise _fail(number, "ends with a user message; the last message must be the assistant's.")
-
-
-def _texts(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1 and text of the lines that are not blank; a byte order mark may open the file."""
-    for number, raw in enumerate(lines, start=1):
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as exc:
-            raise _fail(number, f"not UTF-8 (byte {exc.start}).") from exc
-        if line.strip():
-            yield number, line
+        raise _fail(number, "ends with a user message; the last message must be the assistant's.", "role_order")
 
 
 def training_rows(
-    lines: Iterable[bytes], *, param: str = "training_file"
+    lines: Iterable[bytes], *, param: str = "training_file", decomposed: list[int] | None = None
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Line number (from 1, blank lines counted) and messages of every conversation of a file.
+    """Line number (from 1, blank lines counted) and messages of every conversation of a file, words in NFC.
+
+    Args:
+        lines: Of the file.
+        param: The request's field that named the file, for errors.
+        decomposed: Gets the numbers of lines whose words were not in NFC.
 
     Raises:
         InvalidTrainingFileError: a line is wrong; the message names it, and ``param`` the request's field.
     """
-    for number, _, messages in _parsed(lines, param):
+    for number, _, messages, changed in _parsed(lines, param):
+        if changed and decomposed is not None:
+            decomposed.append(number)
         yield number, messages
 
 
-def _parsed(lines: Iterable[bytes], param: str) -> Iterator[tuple[int, str, list[dict[str, Any]]]]:
+def _parsed(lines: Iterable[bytes], param: str) -> Iterator[tuple[int, str, list[dict[str, Any]], bool]]:
     try:
-        for number, line in _texts(lines):
-            yield number, line, parse_training_line(line, number)
+        for number, line in numbered_texts(lines):
+            yield number, line, *composed(parse_training_line(line, number))
     except InvalidTrainingFileError as exc:
         exc.param = param
         raise
@@ -211,10 +207,11 @@ def validate_training_file(
         InvalidTrainingFileError: a line is wrong, or there are fewer than ``minimum`` examples
             (``invalid_n_examples``).
     """
-    examples, seen, repeated = 0, set[int](), 0
-    for _, line, _ in _parsed(lines, param):
+    examples, seen, repeated, decomposed = 0, set[int](), 0, 0
+    for _, line, _, changed in _parsed(lines, param):
         examples += 1
         repeated += hash(line) in seen
+        decomposed += changed
         seen.add(hash(line))
     if examples < minimum:
         raise InvalidTrainingFileError(
@@ -223,7 +220,7 @@ def validate_training_file(
             code="invalid_n_examples",
         )
     warnings = (f"{repeated} lines repeat an earlier one.",) if repeated else ()
-    return TrainingFileReport(examples=examples, warnings=warnings)
+    return TrainingFileReport(examples=examples, warnings=warnings + decomposed_warning(decomposed))
 
 
 def message_line(messages: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any] | None = None) -> str:

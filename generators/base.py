@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from corpora.bundled.loader import SeedTask
-from corpora.records import Candidate, Chunk, Message, Sample
+from corpora.records import Candidate, Chunk, Message, Provenance, Sample
 from generators.ports import ModelRequest, Reply, Usage
 from retrieval.retriever import Retriever
 
@@ -64,6 +64,8 @@ class SourceItem:
     messages: tuple[Message, ...] = ()  #: A conversation, or a task and its answer.
     text: str = ""  #: A passage or a dialogue as plain text, where it is one.
     group: str | None = None  #: Article, dialogue or sample that it belongs to; variants of a sample share it.
+    origin: Provenance | None = None  #: Where a sample of a dataset came from.
+    grounded: bool = False  #: Whether that sample rests on documents.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +76,8 @@ class Workspace:
     retriever: Retriever | None = None  #: Search over exactly these chunks.
     seed_tasks: tuple[SeedTask, ...] = ()  #: Seed tasks.
     items: Mapping[str, tuple[SourceItem, ...]] = field(default_factory=dict)  #: Source items by generator name.
+    #: Accepted samples that other jobs of the same dataset have made, by the chunk they are about.
+    earlier: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     model: ModelClient | None = None  #: The language model, where one is configured.
     _by_id: dict[str, Chunk] = field(init=False, repr=False, compare=False)
     _items: dict[tuple[str, str], SourceItem] = field(init=False, repr=False, compare=False)
@@ -83,6 +87,16 @@ class Workspace:
         object.__setattr__(self, "_by_id", {chunk.id: chunk for chunk in self.chunks})
         items = {(name, item.id): item for name, members in self.items.items() for item in members}
         object.__setattr__(self, "_items", items)
+
+    @property
+    def used(self) -> dict[str, int]:
+        """How often a chunk was a source for earlier jobs of the dataset, by id."""
+        return {chunk_id: len(samples) for chunk_id, samples in self.earlier.items()}
+
+    def known(self, chunk_id: str, pool: PoolView) -> list[Candidate]:
+        """What the dataset holds already on this chunk: of earlier jobs, then of this one, in order."""
+        of_this = [s for s in pool.accepted() if s.candidate.provenance.chunk_ids[:1] == (chunk_id,)]
+        return [sample.candidate for sample in (*self.earlier.get(chunk_id, ()), *of_this)]
 
     def chunk(self, chunk_id: str | None) -> Chunk | None:
         """The chunk of that id on this side, or None: its document was deleted since the plan was made."""
@@ -110,7 +124,7 @@ class Generator(Protocol):
 
     name: str
     needs_model: bool
-    needs_corpus: bool
+    both_sides: bool  #: Whether slots run on the chunks of held-out documents too; on held-out rows they always do.
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:
         """What each slot that it can fill on ``workspace`` is about: a chunk's id, or None for no chunk."""

@@ -38,12 +38,17 @@ def check_budget(budget: Budget, *, requests: int, tokens: int, cost: Decimal | 
         raise BudgetExhaustedError(f"The budget of {budget.max_requests} requests is used up.")
     if budget.max_tokens is not None and tokens > budget.max_tokens:
         wanted = claim.prompt_tokens + claim.completion_tokens
-        raise BudgetExhaustedError(
-            f"The budget of {budget.max_tokens} tokens does not cover another request of up to {wanted}."
-        )
+        message = f"The budget of {budget.max_tokens} tokens does not cover another request of up to {wanted}."
+        raise _beside_reserved(message)
     if budget.max_cost_usd is None:
         return
     if cost is None:
         raise BudgetExhaustedError(f"Model '{claim.model}' has no price, so a budget in dollars does not cover it.")
     if cost > budget.max_cost_usd:
-        raise BudgetExhaustedError(f"The budget of ${budget.max_cost_usd} does not cover another request.")
+        raise _beside_reserved(f"The budget of ${budget.max_cost_usd} does not cover another request.")
+
+
+def _beside_reserved(message: str) -> BudgetExhaustedError:
+    error = BudgetExhaustedError(message)
+    error.reserved_counts = True
+    return error

@@ -101,14 +101,14 @@ class Conversation:
 
     name = "conversation"
     needs_model = True
-    needs_corpus = True
+    both_sides = True
 
     def __init__(self, params: ConversationParams | None = None) -> None:
         self.params = params or ConversationParams()
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:
         """One slot a chunk and pass, in coverage order."""
-        return [chunk.id for chunk in coverage_order(workspace.chunks)] * self.params.passes
+        return [chunk.id for chunk in coverage_order(workspace.chunks, workspace.used)] * self.params.passes
 
     async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         """Ask for a conversation on the slot's chunk and check it turn by turn."""
@@ -142,12 +142,7 @@ class Conversation:
     def _scene(
         self, plan: SlotPlan, workspace: Workspace, pool: PoolView, source: Chunk, retriever: Retriever
     ) -> _Scene:
-        known = [
-            sample.candidate.question
-            for sample in pool.accepted()
-            if sample.candidate.provenance.generator == self.name
-            and sample.candidate.provenance.chunk_ids[:1] == (source.id,)
-        ]
+        known = [one.question for one in workspace.known(source.id, pool) if one.provenance.generator == self.name]
         shown = shown_chunks(source, workspace, retriever, self.params.neighbours)
         exchanges = between(plan.seed, "turns", self.params.min_turns, self.params.max_turns)
         # A conversation of more turns than there are kinds begins again with them.

@@ -90,8 +90,8 @@ def _turn_fault(turn: Turn, before: Sequence[Turn], shown: Sequence[Chunk]) -> t
     said = "\n".join([*(f"{one.question}\n{one.answer}" for one in before), turn.question])
     fault = (
         fault
-        or answer_fault(turn.answer, said, cited_chunks(turn.citations, shown))
         or obedience_fault(turn.question, turn.answer, shown)
+        or answer_fault(turn.answer, said, cited_chunks(turn.citations, shown))
     )
     if fault is not None:
         return spans, fault

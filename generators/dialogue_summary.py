@@ -101,7 +101,7 @@ class DialogueSummary:
 
     name = "dialogue_summary"
     needs_model = True
-    needs_corpus = False
+    both_sides = True
 
     def __init__(self, params: DialogueSummaryParams | None = None) -> None:
         self.params = params or DialogueSummaryParams()

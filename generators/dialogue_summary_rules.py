@@ -15,6 +15,7 @@ from corpora.korean.script import foreign_runs, hangul_share
 from corpora.korean.speech import SpeechLevel, sentence_levels
 from corpora.records import Verdict
 from generators.dialogue_summary_text import Dialogue
+from generators.grounding_injection import repeated
 from generators.rag_gates import unsupported_number
 
 __all__ = ["Bounds", "Kind", "summary_fault"]
@@ -60,7 +61,8 @@ def summary_fault(
         or _level(text, level)
         or _copied(text, dialogue, bounds.max_copied)
         or _names(text, dialogue)
-        or unsupported_number(text, "", [dialogue.text])
+        or _obeyed(text, dialogue)
+        or unsupported_number(text, _people(dialogue), [dialogue.text])
         or (_person(text, writer) if kind == "diary" else None)
     )
 
@@ -121,6 +123,17 @@ def _names(text: str, dialogue: Dialogue) -> Verdict | None:
     named = [m.form for m in tokens(text) if m.tag == "NNP" and len(m.form) > 1]
     unknown = _unknown([*named, *_CODE.findall(text)], dense)
     return _refused("name_not_in_dialogue", grounding=True, names=unknown[:10]) if unknown else None
+
+
+def _obeyed(text: str, dialogue: Dialogue) -> Verdict | None:
+    """Words that only orders to a model have; each line is a turn, and those behind an order are honest."""
+    words = repeated(text, dialogue.text.splitlines())
+    return _refused("repeats_an_instruction", grounding=True, words=words[:10]) if words else None
+
+
+def _people(dialogue: Dialogue) -> str:
+    """How many of its speakers a summary may speak of (두 사람)."""
+    return " ".join(f"{number}명" for number in range(1, len(dialogue.speakers) + 1))
 
 
 def _unknown(names: Iterable[str], dense: str) -> list[str]:

@@ -5,8 +5,9 @@ reasoning steps, complicate the input; mutate makes a new task of the same field
 checked, and asks for its answer. From the paper: 10 to 20 words more in a step, 4 rounds, temperature 1, top-p 0.9,
 2048 tokens, and the rules of elimination (``evolve_rules``). Changed: prompts of our own in Korean; the input of a task
 that is not to grow is attached by us instead of copied by the model; the check also asks whether the task can be
-answered at all. An evolved task is compared like any new one: it is no variant of its parent. Must not know the
-endpoint or the store.
+answered at all; what rests on a passage passes gates of grounding, and is flagged where the passage orders a model
+about. An evolved task is compared like any new one: it is no variant of its parent. Must not know the endpoint or the
+store.
 
 Worked example: the row ``f:0`` asks "재고 실사 절차를 알려 주세요."; max_depth 2 gives two slots on it. Slot 0 draws
 ``add_constraints`` and keeps "야간에 두 명이 할 수 있는 재고 실사 절차를 알려 주세요." (depth 1, parent f:0). Slot
@@ -28,8 +29,17 @@ from generators.ask_one import ask_one
 from generators.asking import REPLY_FORM, AskedForm, unreadable
 from generators.base import ModelClient, PoolView, SlotPlan, SlotResult, Workspace
 from generators.evolve_parents import DEPTH, NAME, ROOT, Parent, find_parent
-from generators.evolve_rules import answer_fault, input_fault, instruction_fault, refused
+from generators.evolve_rules import (
+    answer_fault,
+    context_answer_fault,
+    context_task_fault,
+    input_fault,
+    instruction_fault,
+    refused,
+)
 from generators.fencing import fenced
+from generators.grounding import SUSPECT
+from generators.grounding_injection import suspects
 from generators.llm.parsing import Malformed
 from generators.ports import ModelRequest, Usage
 from generators.prompting import Prompt, render
@@ -155,7 +165,9 @@ class _Step:
 
     def result(self, verdict: Verdict | None = None) -> SlotResult:
         """The slot's one candidate, as far as it came."""
-        candidate = Candidate(messages=self.messages, provenance=self.origin, rejection=verdict)
+        # An input that was made up beside the passage is a text of its own: the answer rests on both.
+        grounded = bool(self.parent.context) and not any("\n\n" in m.content for m in self.messages if m.role == "user")
+        candidate = Candidate(messages=self.messages, provenance=self.origin, grounded=grounded, rejection=verdict)
         return SlotResult(candidates=(candidate,), usage=self.usage)
 
 
@@ -164,7 +176,7 @@ class Evolve:
 
     name = NAME
     needs_model = True
-    needs_corpus = False
+    both_sides = False
 
     def __init__(self, params: EvolveParams | None = None) -> None:
         self.params = params or EvolveParams()
@@ -187,12 +199,14 @@ class Evolve:
         if parent is None:
             return SlotResult(failed="nothing_to_evolve")
         operation = _drawn("operation", self.params.operations, plan.seed)
-        traits = {"operation": operation, DEPTH: parent.depth + 1, "parent_id": parent.id, ROOT: parent.root}
+        traits: dict[str, Any] = {"operation": operation, DEPTH: parent.depth + 1, "parent_id": parent.id}
+        traits |= {ROOT: parent.root} | ({SUSPECT: [parent.root]} if suspects(parent.context) else {})
         origin = Provenance(
             generator=self.name,
             slot=plan.slot,
             seed_ids=(parent.id,),
             group=parent.group,
+            document_id=parent.document_id,
             traits={**traits, "prompts": {}},
         )
         step = _Step(
@@ -235,7 +249,7 @@ class Evolve:
             fault = None  # the input may be all that changes
         if fault is None and step.operation == "complicate_input":
             fault = input_fault(new_input, old_input)
-        step.refuse(fault)
+        step.refuse(fault or context_task_fault(task, step.parent.context))
         return task
 
     async def _check(self, step: _Step, task: str) -> None:
@@ -254,7 +268,8 @@ class Evolve:
         prompt = render("evolve.answer", task=fenced(task), context=fenced(step.parent.context))
         reply = await step.ask("answer", prompt, "answers", _Answer)
         step.messages = (*step.messages, Message(role="assistant", content=reply.answer))
-        return step.result(answer_fault(reply.answer, task.split("\n\n", 1)[0]))
+        fault = answer_fault(reply.answer, task.split("\n\n", 1)[0])
+        return step.result(fault or context_answer_fault(reply.answer, task, step.parent.context))
 
 
 def _drawn(salt: str, choices: Sequence[ChoiceT], seed: int) -> ChoiceT:

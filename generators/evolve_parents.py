@@ -35,6 +35,7 @@ class Parent:
     task: str  #: The user's turn: instruction, blank line, input.
     context: str = ""  #: The system turn that it is asked under; empty where there is none.
     group: str = ""  #: What a split must not part it from.
+    document_id: str | None = None  #: Document that a dataset's sample was made of.
 
 
 def find_parent(plan: SlotPlan, workspace: Workspace, pool: PoolView, *, own: bool, max_depth: int) -> Parent | None:
@@ -47,7 +48,8 @@ def find_parent(plan: SlotPlan, workspace: Workspace, pool: PoolView, *, own: bo
         own: whether the job's own samples are the roots, whatever else is there.
         max_depth: deepest evolution.
     """
-    accepted = [sample for sample in pool.accepted() if sample.split == "train"]
+    side = "test" if plan.heldout else "train"
+    accepted = [sample for sample in pool.accepted() if sample.split == side]
     deepest: dict[str, Parent] = {}
     for sample in accepted:
         if sample.candidate.provenance.generator != NAME:
@@ -87,7 +89,15 @@ def _of_item(item: SourceItem) -> Parent | None:
         context = context_turn(wrap_context([(_UNTITLED, item.text.strip())]))
     if not task:
         return None
-    return Parent(id=item.id, root=item.id, depth=0, task=task, context=context, group=item.group or item.id)
+    return Parent(
+        id=item.id,
+        root=item.id,
+        depth=0,
+        task=task,
+        context=context,
+        group=item.group or item.id,
+        document_id=item.origin.document_id if item.origin is not None else None,
+    )
 
 
 def _of_seed(seed: SeedTask, slot_seed: int) -> Parent:
@@ -114,6 +124,7 @@ def _of_evolution(sample: Sample) -> Parent:
         task=candidate.question,
         context=_system(candidate.messages),
         group=origin.group or sample.id,
+        document_id=origin.document_id,
     )
 
 

@@ -13,8 +13,19 @@ from typing import Any
 
 from corpora.korean.analyse import content_morphemes, nouns
 from corpora.records import Verdict
+from generators.gate_verdicts import refused as ungrounded
+from generators.grounding_injection import evidence, repeated
+from generators.negation_gate import turned_round
+from generators.rag_gates import unsupported_code, unsupported_number
 
-__all__ = ["answer_fault", "input_fault", "instruction_fault", "refused"]
+__all__ = [
+    "answer_fault",
+    "context_answer_fault",
+    "context_task_fault",
+    "input_fault",
+    "instruction_fault",
+    "refused",
+]
 
 #: Words below which an apology is a refusal: the paper's number.
 _SHORT_WORDS = 80
@@ -90,3 +101,28 @@ def answer_fault(answer: str, instruction: str) -> Verdict | None:
     if _UNABLE.search(answer) is None and _ASKS_APOLOGY.search(instruction):
         return None
     return refused("answer_refuses", words, limit=_SHORT_WORDS, phrase=apology.group(0))
+
+
+def context_task_fault(task: str, context: str) -> Verdict | None:
+    """A task evolved beside a passage, with words that only the passage's orders to a model have."""
+    words = repeated(task, [context]) if context else []
+    return ungrounded("repeats_an_instruction", words=words[:10]) if words else None
+
+
+def context_answer_fault(answer: str, task: str, context: str) -> Verdict | None:
+    """An answer beside a passage that obeys its orders, or has numbers, codes or denials that neither text has.
+
+    Args:
+        answer: What the model answered.
+        task: The evolved task with its input, whose numbers and codes may be repeated.
+        context: The system turn; empty where the task rests on nothing.
+    """
+    if not context:
+        return None
+    known = evidence(context)
+    return (
+        context_task_fault(answer, context)
+        or unsupported_number(answer, task, [known])
+        or unsupported_code(answer, [known, task])
+        or turned_round(answer, [known])
+    )

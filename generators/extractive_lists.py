@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from corpora.korean.analyse import tokens
 from corpora.markdown import plain
+from generators.extractive_clauses import clause_of_purpose
 from generators.extractive_page import Draft, Page, steps
 from generators.extractive_phrases import Topic, before, is_nominal, is_noun_phrase, nouns_of
-from generators.extractive_sentences import clause_of_purpose
 from generators.extractive_text import (
+    Item,
     Sentence,
     Shown,
     anaphor,
@@ -26,10 +27,14 @@ from generators.extractive_text import (
 __all__ = ["interrogative", "of_labels", "of_list", "of_table"]
 
 LONGEST_LIST_QUESTION = 90
+#: A longer first cell is a clause or a goal, not the name of its row.
+MOST_LABEL_WORDS = 3
 SHORTEST_DESCRIPTION = 20
+#: More sentences tell more than what is entered.
+LONGEST_DESCRIPTION = 3
 _BULLET = re.compile(r"[ \t]*[-*+][ \t]+")
 _LABEL = re.compile(r"\*\*(?P<label>[^*\n]{2,40}?)(?P<inner>:)?\*\*\s?(?P<mark>:|–|—|-)?\s+")
-_FIELD = re.compile(r"(입력|선택|지정|설정)(?:합니다|하십시오|하세요)\.\Z")
+_FIELD = re.compile(r"(입력|선택|지정)(?:합니다|하십시오|하세요)\.\Z")
 _OBJECT = re.compile(r"[가-힣A-Za-z0-9)](?:을|를) (?:[가-힣]+게 )?\Z|지(?: 여부를)? \Z")
 _WHEN_SET = re.compile(
     r"(?:경우|려면|도록|때)(?:에)?,? 이 (?:확인란|옵션|상자|항목|설정)을 (?:(?P<select>선택)|(?P<value>예"
@@ -39,6 +44,8 @@ _OPTION = re.compile(
     r"이 (?:확인란|옵션|상자|항목|설정)을 (?P<value>(?:(?:예|아니요|켜짐|꺼짐) ?로 설정|선택|선택 취소)하면)(?:,? )"
 )
 _IN_PLACE = re.compile(r"다음(?:과 같은)? (?P<noun>[^.,:]{1,30}?)(?P<particle>이|가|을|를)(?= )")
+#: Columns that say something of what the first cell names, by themselves.
+_COLUMN = re.compile(r"(?:의미|뜻|내용|설명|용도|역할|기능|조치|처리|대응|원인|방법|기준|조건|담당|대상)\Z")
 _COUNTED = re.compile(r"\A(?:두|세|네|다섯|몇|여러|\d+) ?(?:가지|개|개의|종류의)? ")
 _NO_LIST_OF = re.compile(r"단계|절차|순서|그림|예(?:\Z| )|중\Z|하나\Z|작업\Z|표\Z|설정\Z|값\Z|필드\Z")
 _TOPIC_END = re.compile(r"(?:은|는|에는|에서는|에서|으로|로|를|을|려면)\Z")
@@ -64,10 +71,10 @@ def of_list(page: Page, position: int) -> Iterator[Draft]:
             phrases = {"x": clause[0], "when": when}
             yield Draft(rule="procedure", phrases=phrases, start=last.start, end=block.end)
     elif not block.ordered:
-        yield from _announced(page, last, block.end)
+        yield from _announced(page, last, found, block.end)
 
 
-def _announced(page: Page, sentence: Sentence, end: int) -> Iterator[Draft]:
+def _announced(page: Page, sentence: Sentence, found: list[Item], end: int) -> Iterator[Draft]:
     """Ask of "X에는 다음 부분이 포함됩니다.": "X에는 어떤 부분이 포함되나요?"."""
     match = _IN_PLACE.search(sentence.text)
     if match is None or not match.start():
@@ -77,6 +84,8 @@ def _announced(page: Page, sentence: Sentence, end: int) -> Iterator[Draft]:
     noun = _COUNTED.sub("", match["noun"])
     if asked is None or opens_elsewhere(head) or re.search(r"[.,:]", head) or _NO_LIST_OF.search(noun):
         return
+    if " " in noun or any(item.nested for item in found) or re.search(r"경우|때 ", head):
+        return  # with a condition in front, the question would have to say of what
     phrase = f"{head} 어떤 {noun}{match['particle']} {asked}"
     when = before(page.topic, head)
     if when is not None and _TOPIC_END.search(head) and len(phrase) <= LONGEST_LIST_QUESTION and nouns_of(head):
@@ -157,19 +166,25 @@ def _cells(line: str, start: int) -> list[tuple[int, int]]:
 def _cell(page: Page, names: tuple[str, str], low: int, high: int) -> Iterator[Draft]:
     label, column = names
     when = _place(page.topic, label)
-    if when is None or not is_noun_phrase(column) or not _describes(page, label, low, high):
+    if when is None or not _COLUMN.search(column) or len(label.split()) > MOST_LABEL_WORDS:
+        return
+    if not is_noun_phrase(column) or not _describes(page, label, low, high):
         return
     yield Draft(rule="cell", phrases={"x": f"'{label}'", "column": column, "when": when}, start=low, end=high)
 
 
 def _label(page: Page, label: str, low: int, high: int) -> Iterator[Draft]:
     when = _place(page.topic, label)
-    if when is None or not _describes(page, label, low, high):
+    if when is None or when == f"{label}에서 " or not _describes(page, label, low, high):
         return
+    if len(re.findall(rf"\*\*{re.escape(label)}:?\*\*\s?[:–—-]", page.text)) > 1:
+        return  # two things of one page have this name
     first = sentences_of(page.text, low, high)[0].text
     if not _says_more(first, f"{label} {when}"):
         return
     phrases = {"x": f"'{label}'", "when": when}
+    if len(sentences_of(page.text, low, high)) > LONGEST_DESCRIPTION:
+        return
     verb = _FIELD.search(first)
     when_set, option = _WHEN_SET.search(first), _OPTION.match(first)
     if when_set is not None:

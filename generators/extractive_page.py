@@ -28,6 +28,8 @@ _EXAMPLE_VALUE = re.compile(
 )
 #: Where a procedure begins: a menu path, a screen, a code of one.
 _PLACE = re.compile(r">|화면|페이지|이동|엽니다|열고|열어|메뉴|로그인|접속|모듈|[A-Z]{2,}-\d+")
+#: What a list of steps does not end with: what is seen or possible then.
+_NO_LAST_STEP = re.compile(r"(?:있습니다|있다|없습니다|없다|입니다|이다|됩니다|된다)\.?\Z")
 _STEP = re.compile(r"(?:니다|십시오|세요|시오|[한된린는간본]다)[.:]?(?=\s|\Z|\))")
 
 
@@ -116,4 +118,4 @@ def steps(page: Page, found: list[Item], *, placed: bool = False) -> bool:
     opening = firsts[0][0].text
     if placed and (_PLACE.search(opening) is None or len(opening) < SHORTEST_FIRST_STEP):
         return False
-    return "닫" not in opening
+    return "닫" not in opening and _NO_LAST_STEP.search(firsts[-1][0].text) is None

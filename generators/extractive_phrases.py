@@ -70,6 +70,8 @@ _HANGUL = re.compile(r"[가-힣]")
 _TAIL = re.compile(r"\s*(?:개요|소개|요약|안내|매뉴얼|설명서)\Z")
 #: "운송 관리 개요" is about 운송 관리; "도착 개요" without its last word would be about anything.
 MIN_TITLE_NOUNS = 2
+#: A shorter title is a word that any manual may use.
+SHORTEST_CONTEXT = 3
 _NOUNISH = ("NN", "NR", "NP", "SL", "SN", "SH", "XR", "XSN", "XPN", "SS", "SO", "SW", "SP", "MM", "SB")
 #: Ends of sentences, calls and quotations: none of them stands within a noun phrase.
 _WITHOUT = ("EF", "SF", "SE", "IC", "JKV", "JKQ")
@@ -85,26 +87,22 @@ class Topic:
     nouns: frozenset[str]  #: Nouns of the title that are more than furniture.
 
 
-def before(topic: Topic, phrase: str, *, condition: bool = False) -> str | None:
+def before(topic: Topic, phrase: str) -> str | None:
     """What must stand before ``phrase`` for it to stand alone: nothing, or the topic; None where nothing helps.
 
     Args:
         topic: What the phrase's chunk is about.
         phrase: A noun phrase or a clause.
-        condition: A condition says less of its subject than a purpose does and needs more nouns to stand alone.
     """
     own = nouns_of(phrase)
     shared = own & topic.nouns
-    if condition:
-        alone = len(shared) >= 2 or (len(own) >= 4 and bool(shared))
-    else:
-        alone = len(shared) >= 2 or len(own) >= 3 or (bool(shared) and len(topic.nouns) == 1)
-    if alone:
+    alone = len(shared) >= 2 or (len(own) >= 2 and bool(shared) and shared == topic.nouns)
+    if alone or (topic.title and topic.title in phrase and own):
         return ""
-    if topic.title and topic.title in phrase and own:
-        return ""
-    # "운송 관리 할인에서 운송 관리를 …" asks for more than a page on discounts says.
-    if not topic.title or not own or phrase in topic.title:
+    # "운송 관리 할인에서 운송 관리를 …" asks for more than a page on discounts says; "개념에서", "게임하기와 관련하여"
+    # say nothing.
+    bare = topic.title.endswith("하기") and len(topic.nouns) < MIN_TITLE_NOUNS
+    if not own or phrase in topic.title or len(topic.title) < SHORTEST_CONTEXT or bare:
         return None
     short = _TAIL.sub("", topic.title)
     if short != topic.title or short.endswith("기") or "에서" in phrase:
@@ -135,7 +133,7 @@ def topic_of(chunk: Chunk) -> Topic:
     usable = (
         len(title) <= 30
         and bool(_HANGUL.search(title))
-        and not re.search(r"경우|때(?: |의)", title)
+        and not re.search(r"경우|때(?: |의|\Z)", title)
         and is_noun_phrase(title)
         and bool(nouns_of(title))
         and is_nominal(title)
@@ -186,6 +184,8 @@ def action(heading: str) -> tuple[str, str] | None:
         return "방법", heading
     if last not in ACTIONS and not last.endswith(("하기", "만들기")):
         return None
+    if last.endswith("하기"):
+        return "방법", f"{heading.removesuffix('기')}는 방법"
     if is_nominal(heading):
         return "작업", heading
     found = tokens(heading)

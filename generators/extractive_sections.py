@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from corpora.korean.analyse import tokens
 from corpora.markdown import Block, plain
+from generators.extractive_clauses import clause_of_purpose
 from generators.extractive_page import Draft, Page, steps
 from generators.extractive_phrases import action, before, heading_text, is_nominal, is_noun_phrase, nouns_of
-from generators.extractive_sentences import clause_of_purpose
 from generators.extractive_text import Shown, anaphor, fault, opens_elsewhere, sentences_of, spoken_whole
 
 __all__ = ["of_heading"]
@@ -25,6 +25,8 @@ FEWEST_STEPS = 3
 _TOLD = ("기준", "순서", "규칙", "조건", "방법", "절차", "시각", "시간", "처리", "대응")
 #: Headings that announce an act or a text, not a thing that could be described.
 _NO_THING = re.compile(r"(?:기|사용|활용|이해|해결|관리|정보|개선|변경|지원|세부)\Z")
+#: A first sentence up to its subject: "라벨은", "라벨에는", "라벨이란".
+_SUBJECT = re.compile(r".{0,40}?\S(?:은|는|이|가|이란|란)(?= )")
 _BULLET = re.compile(r"^[ \t]*[-*+] ", re.MULTILINE)
 
 
@@ -46,6 +48,8 @@ def of_heading(page: Page, position: int) -> Iterator[Draft]:
 
 def _steps(page: Page, title: str, when: str, below: list[Block]) -> Iterator[Draft]:
     """A heading that names an action with the one numbered list below it."""
+    if re.search(r" (?:또는|혹은|및) |, ", title):
+        return  # two actions, and one list that may tell of one of them
     lists = [block for block in below if block.kind == "list"]
     above = below[: below.index(lists[0])]
     asked = action(title)
@@ -93,12 +97,12 @@ def _prose(page: Page, title: str, when: str, place: tuple[int, int]) -> Iterato
     asked = action(title)
     if title.endswith(_TOLD):
         yield Draft(rule="told", phrases={"x": title, "when": when}, start=place[0], end=place[1])
-    elif asked is None and not when and first_is_prose and _thing(title, opening):
+    elif asked is None and not when and first_is_prose and _thing(title, said[0].text):
         yield Draft(rule="section", phrases={"x": title}, start=place[0], end=place[1])
 
 
-def _thing(title: str, opening: frozenset[str]) -> bool:
-    """Whether ``title`` names a thing, and the first sentence speaks of that thing and not of what is near it.
+def _thing(title: str, opening: str) -> bool:
+    """Whether ``title`` names a thing that is the subject of the first sentence, ``opening``.
 
     "구매 주문 라인의 포장 단위" is about 단위, whatever its text says of 주문.
     """
@@ -106,4 +110,5 @@ def _thing(title: str, opening: frozenset[str]) -> bool:
         return False
     named = nouns_of(title)
     last = [m.form.lower() for m in tokens(title) if m.form.lower() in named][-1:]
-    return bool(set(last) & opening)
+    head = _SUBJECT.match(opening)
+    return bool(last) and head is not None and last[0] in head[0].lower()

@@ -11,17 +11,19 @@ import re
 from dataclasses import dataclass
 
 from corpora.korean.analyse import Morpheme, tokens
+from generators.extractive_clauses import POINTS, by_people, clause_of_condition, clause_of_purpose, subject_of
+from generators.extractive_deeds import has_object, may_be_done, tells_a_deed
 from generators.extractive_phrases import Topic, is_noun_phrase, is_plain_noun, nouns_of
 from generators.extractive_text import Sentence, anaphor, opens_elsewhere
 
-__all__ = ["Found", "clause_of_purpose", "goes_on", "of_sentence"]
+__all__ = ["Found", "goes_on", "of_sentence"]
 
 _DEFINES = re.compile(r"(?:말|뜻|의미)(?:합니다|한다|해요)\.?\Z|(?:가리킵니다|가리킨다|일컫습니다|이릅니다)\.?\Z")
 _IS = re.compile(r"([가-힣]+)(?:입니다|이다)\.?\Z")
 #: Nouns that say nothing of what a thing is.
 _EMPTY_KIND = re.compile(
     r"(?:것|수|예|다음|결과|이유|기본값|때문|경우|개|번|중|뿐|편|전|후|원칙|선택|필수|가능|필요|사항|참|거짓"
-    r"|예정|목적|동일|하나|가지|중요|옵션)\Z"
+    r"|예정|목적|동일|하나|가지|중요|옵션|일|점|법|셈|바)\Z"
 )
 _USED = re.compile(
     r"(?:는|할) 데 (?:사용|이용|활용)(?:합니다|됩니다|한다|된다)\.?\Z|는 데 쓰(?:입니다|인다|ㅂ니다)\.?\Z"
@@ -32,23 +34,25 @@ _PASSIVE = re.compile(
     r"(?:[가-힣](?<![합십])(?:됩니다|집니다|뀝니다|납니다|깁니다|갑니다|옵니다|뜹니다|립니다|힙니다|습니다)"
     r"|발생합니다|실패합니다|[된진난긴간온뜬린힌]다)\.?\Z"
 )
-_PEOPLE = r"(?:자|장|원|팀|담당|화주|기사|고객|부서|센터|업체|회사|조직|관리인)"
 #: What is possible or what is used is not yet how it is done.
 _HALF = re.compile(
     r"(?:수 있습니다|[을를] (?:사용|이용)해야 합니다|가능합니다|추천합니다|권장합니다|않습니다|없습니다"
     r"|[았었했]습니다)\.?\Z"
     r"|[가-힣A-Za-z]도 (?:\S+ )?\S+야 (?:합니다|한다)\.?\Z|필요하므로"
 )
-_CONTRAST = re.compile(r"지만|는데|으나|더라도|거나 .*거나")
-#: "프로세스가 완료된 후에": its subject is not that of the main clause.
-_SUBORDINATE = re.compile(r"\S+[이가은는] [^,]{0,30}?[된한은는인할될난] (?:후|경우|때|동안)(?:에만|에는|에)?")
 _STATE = re.compile(r"(?:동일|유사|가능|불가능|중요|유용|적합|다양|충분|부족|적절|필수)합니다\.?\Z")
+#: "아이콘이 켜져 있으면", but which icon; "다시 열면", but what was before?
+_SAME_AGAIN = re.compile(
+    r"(?:\A|, |만약 )(?:아이콘|버튼|단추|확인란|체크 ?박스|옵션|상자|필드|항목|값|목록|스위치)"
+    r"(?:이|가|을|를|에서?|의)? "
+    r"|(?<![가-힣])(?:다시|또|계속|추가로) "
+)
+_SECOND = ("및 ", "또는 ", "혹은 ", "그리고 ", "안 ", "안되", "안된", "안됩", "되지 ")
 _REASON = re.compile(r"(?:므로|니까|때문에|[어아여]서,) ?")
 _VAGUE = re.compile(
     r"(?:두|세|네|몇|여러|다음) ?(?:가지|개의)? ?[가-힣 ]{0,12}(?:있습니다|켜야|필요)|먼저 시스템에서|켜져"
     r" 있어야|(?<!수 )있습니다\.?\Z"
 )
-_POINTS = re.compile(r"(?<![가-힣A-Za-z0-9])(?:이|그|저|이러한|그러한|이런|그런|해당|본|동일한|위의?|아래의?|다음) ")
 _ASKED = re.compile(r"(?:십시오|세요|하시오|(?:해|어|아|여)야 (?:합|한|됩|된|해)[가-힣]*)\.?\Z")
 _DOES = re.compile(r"(?:습니다|[가-힣]니다|한다|된다|ㄴ다|는다|요)\.?\Z")
 _WEAK = re.compile(
@@ -74,6 +78,7 @@ class Found:
     rule: str  #: Key of ``FORMS``.
     phrase: str  #: The phrase of the question.
     alone: bool = False  #: Whether the phrase is known to stand alone.
+    rest: str = ""  #: The main clause behind the phrase, where there is one.
 
 
 def goes_on(text: str) -> bool:
@@ -183,44 +188,22 @@ def _possible(text: str, morphemes: list[Morpheme], topic: Topic) -> Found | Non
     if not is_plain_noun([m for m in morphemes if m.end <= cut]) or not _term(term):
         return None
     rest = text[match.end() :]
-    if len(rest) < _SHORTEST_CAPABILITY or not _tells(term, rest):
+    if len(rest) < _SHORTEST_CAPABILITY or not _tells(term, rest) or not may_be_done(rest) or not by_people(rest):
         return None
     named = _known(term, topic) or bool(nouns_of(term) & topic.nouns)
     return Found(rule="capability", phrase=term) if named else None
-
-
-def clause_of_purpose(text: str, morphemes: list[Morpheme]) -> tuple[str, int] | None:
-    """The clause that ``text`` opens with up to "-려면", and where it ends."""
-    for position, morpheme in enumerate(morphemes):
-        if (morpheme.tag in ("SF", "SP") and position > 0) or (
-            morpheme.tag == "EC" and morpheme.form in ("면", "으면")
-        ):
-            return None
-        if morpheme.tag == "EC" and morpheme.form.endswith("려면"):
-            clause = text[: morpheme.end].strip()
-            good = (
-                6 <= len(clause) <= 70
-                and _verbal(morphemes[:position])
-                and not opens_elsewhere(clause)
-                and not _CONTRAST.search(clause)
-            )
-            return (clause, morpheme.end) if good and not _POINTS.search(clause) else None
-    return None
-
-
-def _verbal(before: list[Morpheme]) -> bool:
-    """A clause with an object or an adverbial of its own, beside its verb."""
-    nouns = [m for m in before if m.tag in ("NNG", "NNP", "SL")]
-    return len(nouns) >= 2 and any(m.tag.startswith(("JK", "JX", "JC")) for m in before)
 
 
 def _purpose(text: str, morphemes: list[Morpheme]) -> Found | None:
     clause = clause_of_purpose(text, morphemes)
     if clause is None or _WEAK.search(text) or _VAGUE.search(text[clause[1] :]) or _HALF.search(text):
         return None
-    if len(text) - clause[1] < _SHORTEST_REST or not _tells(clause[0], text[clause[1] :]):
+    rest = text[clause[1] :].lstrip(", ")
+    aim = [m for m in morphemes if m.end <= clause[1]]
+    if len(rest) < _SHORTEST_REST or not _tells(clause[0], rest) or not has_object(aim):
         return None
-    return Found(rule="purpose", phrase=clause[0])
+    good = tells_a_deed(rest, clause[0]) and by_people(rest)
+    return Found(rule="purpose", phrase=clause[0], rest=rest) if good else None
 
 
 def _tells(asked: str, rest: str) -> bool:
@@ -231,60 +214,30 @@ def _tells(asked: str, rest: str) -> bool:
 
 def _condition(text: str, morphemes: list[Morpheme]) -> Found | None:
     """``…하면``, ``…하는 경우``: what must be done, what happens, what can be done."""
-    clause = _clause_of_condition(text, morphemes)
-    if clause is None or _WEAK.search(text) or _POINTS.search(clause):
+    clause = clause_of_condition(text, morphemes)
+    if clause is None or _WEAK.search(text) or POINTS.search(clause) or _SAME_AGAIN.search(clause):
         return None
     rest = text[len(clause) :].lstrip("는, ")
     if len(rest) < _SHORTEST_CONSEQUENCE or len(nouns_of(clause)) < 2 or not _tells(clause, rest):
         return None
-    if rest.startswith(("및 ", "또는 ", "혹은 ", "그리고 ")):
-        return None  # a second condition that the question would drop
     if _VAGUE.search(rest) or _REASON.search(rest) or re.search(r"[가-힣]더라도|에만 [가-힣]+니다", rest):
         return None
+    # A second condition, which the question would drop: "… 및 …", "…하면 안 된다면", "… 경우 …하면".
+    if rest.startswith(_SECOND) or any(m.tag == "EC" and m.form in ("면", "으면", "다면") for m in tokens(rest)):
+        return None
     rule = _consequence(rest)
-    return Found(rule=rule, phrase=clause) if rule else None
+    return Found(rule=rule, phrase=clause, rest=rest) if rule else None
 
 
 def _consequence(rest: str) -> str | None:
     """What the main clause says: an order, a possibility of people, an event, an action of people."""
-    subject = _subject_of(_SUBORDINATE.sub("", rest))
-    named = subject is not None and bool(re.search(_PEOPLE + r"\Z", subject))
-    people = subject is None or named
+    people = by_people(rest)
+    subject = subject_of(rest)
+    named = subject is not None and people
     if _ASKED.search(rest):
-        return "must_if" if people else None
+        return "must_if" if people and tells_a_deed(rest) else None
     if _CAN.search(rest):
-        return "may_if" if people else None
+        return "may_if" if people and may_be_done(rest) else None
     if re.search(r"시스템(?:이|은|에서)", rest) or (subject is not None and _PASSIVE.search(rest)):
         return "happens_if"
     return "handled_if" if named and _DOES.search(rest) and not _STATE.search(rest) else None
-
-
-def _subject_of(clause: str) -> str | None:
-    """The word before the first 이/가 or 은/는 of ``clause``."""
-    for morpheme in tokens(clause):
-        if morpheme.tag == "JKS" or (morpheme.tag == "JX" and morpheme.form in ("은", "는")):
-            return clause[: morpheme.start].rsplit(" ", 1)[-1] or None
-    return None
-
-
-def _clause_of_condition(text: str, morphemes: list[Morpheme]) -> str | None:
-    for position, morpheme in enumerate(morphemes):
-        if morpheme.tag in ("SF", "SP", "JX") and position > 0:
-            return None
-        if morpheme.tag == "EC":
-            if morpheme.form not in ("면", "으면"):
-                continue
-            end = morpheme.end
-            break
-        if morpheme.form == "경우" and morpheme.tag == "NNG" and position and morphemes[position - 1].tag == "ETM":
-            if text[morpheme.end :].startswith(("도", "에도", "에만", "가", "를", "의", "와", "만", "로")):
-                return None
-            end = morpheme.end + (1 if text[morpheme.end : morpheme.end + 1] == "에" else 0)
-            break
-    else:
-        return None
-    clause = text[:end].strip()
-    if clause.count("(") != clause.count(")"):
-        return None
-    whole = 10 <= len(clause) <= 70 and _verbal(morphemes[:position]) and not _CONTRAST.search(clause)
-    return clause if whole and not clause.endswith(("아니면", "그러면", "하려면", "다면")) else None

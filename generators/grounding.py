@@ -1,9 +1,9 @@
 """What generators that work on passages share: which passages are shown, what a reply cites, which gates it passes.
 
 A reply quotes passages by number. ``check_citations`` finds the quotes in the chunks and turns them into spans;
-``answer_fault`` holds numbers, codes and nouns of an answer to the cited passages; ``question_fault`` refuses questions
-that lean on a text or ask how one is built. All cheap first. Sentences that order a model about are no evidence
-(``grounding_injection``). Must not know prompts, models or the parameters of a generator.
+``answer_fault`` holds numbers, codes, nouns and denials of an answer to the cited passages; ``question_fault`` refuses
+questions that lean on a text or ask how one is built. All cheap first. Sentences that order a model about are no
+evidence (``grounding_injection``). Must not know prompts, models or the parameters of a generator.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from corpora.records import Chunk, Span, Verdict
 from generators import rag_gates
 from generators.base import Workspace
 from generators.grounding_injection import evidence, repeated, suspects
+from generators.negation_gate import turned_round
+from generators.reply_fields import ReplyNumber
 from retrieval.retriever import Retriever
 
 __all__ = [
@@ -43,7 +45,7 @@ class Citation(BaseModel):
     """A quote as the model must write it."""
 
     model_config = ConfigDict(strict=True)
-    passage: int
+    passage: ReplyNumber
     quote: str
 
 
@@ -131,23 +133,31 @@ def _fault_of_quote(quote: str, place: tuple[int, int], chunk: Chunk) -> Verdict
     return None
 
 
-def question_fault(question: str, shown: Sequence[Chunk]) -> Verdict | None:
-    """A question that asks how a document is built, leans on a text, or names a code that no shown passage has."""
+def question_fault(question: str, shown: Sequence[Chunk], *, only_codes: bool = False) -> Verdict | None:
+    """A question that asks how a document is built, leans on a text, or names a code that no shown passage has.
+
+    Args:
+        question: What is asked.
+        shown: The passages that it was made beside.
+        only_codes: Let it name systems and zones that no passage has, as a question without an answer may.
+    """
+    contexts = [evidence_of(chunk) for chunk in shown]
     return (
         rag_gates.asks_structure(question)
         or rag_gates.stands_alone(question)
-        or rag_gates.unsupported_code(question, [evidence_of(chunk) for chunk in shown], "question_code_not_in_context")
+        or rag_gates.unsupported_code(question, contexts, "question_code_not_in_context", only_codes=only_codes)
     )
 
 
 def answer_fault(answer: str, question: str, cited: Sequence[Chunk]) -> Verdict | None:
-    """An answer that names the prompt's passages, or has numbers, codes or nouns that the cited ones do not have."""
+    """An answer that names the prompt's passages, has what the cited ones do not have, or turns a sentence round."""
     contexts = [evidence_of(chunk) for chunk in cited]
     return (
         rag_gates.mentions_passages(answer)
         or rag_gates.unsupported_number(answer, question, contexts)
         or rag_gates.unsupported_code(answer, [*contexts, question])
         or rag_gates.ungrounded(answer, question, contexts)
+        or turned_round(answer, contexts)
     )
 
 

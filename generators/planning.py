@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from generators.base import Generator, SlotPlan, Workspace
 from generators.speech import SpeechContract, user_level
 
-__all__ = ["plan_slots", "restore_plan", "slot_seed"]
+__all__ = ["POOL_SLOTS", "plan_slots", "restore_plan", "slot_seed"]
+
+#: Slots for each slot of the other generators that one which works on their samples gets at most: they give about three
+#: candidates a slot, and a slot that comes too early finds nothing and is spent.
+POOL_SLOTS = 8
 
 
 def slot_seed(seed: int, slot: int) -> int:
@@ -24,15 +28,17 @@ def plan_slots(
     seed: int,
     heldout_fraction: float,
     contract: SpeechContract | None = None,
+    pooled: frozenset[str] = frozenset(),
 ) -> list[SlotPlan]:
     """Every slot that the generators can fill, mixed by weight, a proportional share of them held out.
 
     Args:
-        generators: Each with its weight; a generator that needs no corpus runs on the training side only.
+        generators: Each with its weight; one that works on neither documents nor rows runs on the training side only.
         sides: Workspaces of the training and of the held-out documents (None when nothing is held out).
         seed: The job's seed.
         heldout_fraction: Share of the slots that runs on held-out documents, while there are any.
         contract: How the user side speaks; None leaves it open.
+        pooled: Generators that work on what the others make: they get no more slots than those could feed.
 
     Returns:
         Slots numbered from 0. The job ends earlier when it reaches its target.
@@ -41,10 +47,13 @@ def plan_slots(
     sources: dict[str, tuple[Sequence[str | None], Sequence[str | None]]] = {
         generator.name: (
             generator.sources(train),
-            generator.sources(heldout) if heldout is not None and generator.needs_corpus else (),
+            generator.sources(heldout) if heldout is not None and _held(generator, heldout) else (),
         )
         for generator, _ in generators
     }
+    fed = sum(len(side) for name, both in sources.items() if name not in pooled for side in both)
+    if fed:
+        sources |= {name: (sources[name][0][: POOL_SLOTS * fed], ()) for name in pooled & sources.keys()}
     left = {name: [len(side) for side in both] for name, both in sources.items()}
     used = {name: [0, 0] for name in sources}
     plan: list[SlotPlan] = []
@@ -63,6 +72,10 @@ def plan_slots(
         held += side
         remaining[side] -= 1
         used[generator.name][side] += 1
+
+
+def _held(generator: Generator, heldout: Workspace) -> bool:
+    return (generator.both_sides and bool(heldout.chunks)) or bool(heldout.items.get(generator.name))
 
 
 def restore_plan(

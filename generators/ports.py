@@ -41,6 +41,8 @@ class BudgetExhaustedError(MalmoiError):
     code = "budget_exhausted"
     status = 400
     hint = "Raise the budget and resume the job."
+    #: Whether the limit is one of tokens or money, in which requests on the wire count with their upper bounds.
+    reserved_counts = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

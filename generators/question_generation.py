@@ -112,8 +112,8 @@ class QuestionGeneration:
 
     def __init__(self, params: QuestionGenerationParams | None = None) -> None:
         self.params = params or QuestionGenerationParams()
-        #: Rows of a file have no held-out side; chunks have.
-        self.needs_corpus = self.params.passages == "corpus"
+        #: Of rows, the workspace tells which are held out.
+        self.both_sides = self.params.passages == "corpus"
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:
         """One slot a passage and pass.
@@ -131,13 +131,19 @@ class QuestionGeneration:
         if self.params.passages == "source":
             if not items:
                 raise InvalidInputError("question_generation reads a source and was given none.", param="source")
+            if not any(item.text.strip() for item in items):
+                raise InvalidInputError(
+                    "No row of the source of question_generation holds a passage.",
+                    param="source",
+                    hint="Give a file with passages, such as KorQuAD's, or leave the source out to read the corpus.",
+                )
             return [item.id for item in items] * self.params.passes
         if items:
             raise InvalidInputError(
                 "question_generation was given a source and reads the corpus.",
                 hint='Set "passages": "source" in its entry, or leave the source out.',
             )
-        return [chunk.id for chunk in coverage_order(workspace.chunks)] * self.params.passes
+        return [chunk.id for chunk in coverage_order(workspace.chunks, workspace.used)] * self.params.passes
 
     async def run(self, plan: SlotPlan, workspace: Workspace, pool: PoolView) -> SlotResult:
         """Ask for questions on the slot's passage and check them."""
@@ -147,7 +153,7 @@ class QuestionGeneration:
         if passage is None:
             return SlotResult(failed="no_passage")
         count = 1 if passage.answer else self.params.questions_per_request
-        known = [*passage.asked, *self._known(passage, pool)]
+        known = [*passage.asked, *self._known(passage, workspace, pool)]
         prompt = render(
             "question_generation",
             count=str(count),
@@ -182,14 +188,16 @@ class QuestionGeneration:
             origin=replace(origin, document_id=chunk.document_id, chunk_ids=(chunk.id,), traits=suspicions([chunk])),
         )
 
-    def _known(self, passage: _Passage, pool: PoolView) -> list[str]:
-        """Questions that this job has made of the same passage."""
+    def _known(self, passage: _Passage, workspace: Workspace, pool: PoolView) -> list[str]:
+        """Questions that the dataset holds of the same passage."""
         mine = passage.origin
+        if passage.chunk is not None:
+            known = workspace.known(passage.chunk.id, pool)
+            return [one.answer for one in known if one.provenance.generator == self.name]
         return [
             sample.candidate.answer
             for sample in pool.accepted()
             if sample.candidate.provenance.generator == self.name
-            and sample.candidate.provenance.chunk_ids == mine.chunk_ids
             and sample.candidate.provenance.traits.get("source_item") == mine.traits.get("source_item")
         ]
 

@@ -56,9 +56,9 @@ def written_fault(written: Written, passage: str, answer: str) -> Verdict | None
         or _copy_fault(written.question, passage)
         or rag_gates.asks_structure(written.question)
         or rag_gates.stands_alone(written.question)
+        or _obedience_fault(written, passage)
         or rag_gates.unsupported_number(written.question, "", [evidence(passage)])
         or rag_gates.unsupported_code(written.question, [evidence(passage)])
-        or _obedience_fault(written, passage)
     )
 
 

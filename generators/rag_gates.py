@@ -2,7 +2,8 @@
 
 Pure functions of texts. Each gives a ``Verdict`` of stage ``grounding`` with its evidence, or None where it sees no
 fault. Must not know models, prompts or the index; ``grounding`` and the generators run them in order, cheap first.
-Numbers, codes and nouns are compared; whether a sentence of an answer twists what its words say, only a judge sees.
+Numbers (``number_gate``), codes (``code_gate``) and nouns are compared; ``negation_gate`` sees a denial put in or taken
+out. Whether a sentence of an answer twists what its words say in another way, only a judge sees.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import Any
 
 from corpora.korean.analyse import nouns
-from corpora.korean.quantities import quantities
 from corpora.records import Verdict
+from generators.code_gate import codes, unsupported_code
 from generators.curation.standalone import pointing_phrase
+from generators.gate_verdicts import refused
+from generators.number_gate import NumberClaim, number_claims, unsupported_number
 
 __all__ = [
     "MIN_QUOTE_CHARS",
     "MIN_SUPPORTED_NOUNS",
+    "NumberClaim",
     "asks_structure",
     "codes",
     "find_quote",
     "mentions_passages",
+    "number_claims",
     "refused",
     "stands_alone",
     "ungrounded",
@@ -42,19 +45,11 @@ MIN_SUPPORTED_NOUNS = 0.5
 
 _PASSAGE_MENTION = re.compile(r"\[\d+\]|\d+번\s?지문|지문(?:에|의|\s?\d)|passage\s?\d", re.IGNORECASE)
 
-# Codes: letters with digits in them (SKU-01, ERR-17, A1-02-03, 3PL-KR), joined capitals (IN_PROGRESS, PICK-OK), and
-# three groups of digits (01-02-03, 02-123-4567) that are no date. Units behind digits (10kg) and versions (v2.1) are
-# numbers and no codes.
-_CODE = re.compile(
-    r"(?<![A-Za-z0-9])(?![Vv]\d[\d.]*(?![A-Za-z0-9]))(?:"
-    r"[A-Za-z]+(?:[-_./]?[A-Za-z0-9]+)*?(?:[-_./]?\d[A-Za-z0-9]*)(?:[-_./][A-Za-z0-9]+)*"
-    r"|[A-Z]{2,}(?:[-_][A-Z0-9]+)+"
-    r"|\d{1,3}(?:-\d{1,4}){2,}"
-    r"|\d+[A-Z]+(?:[-_][A-Z0-9]+)+"
-    r")(?![A-Za-z0-9])"
+# A text without a name of its own: 출고 문서의 작성자 asks for a thing, 이 문서의 작성자 for the text.
+_TEXT = (
+    r"(?:\A\s*|[,.] |(?<![가-힣])(?:이|본|해당|위|상기|전체) )"
+    r"(?:문서|매뉴얼|안내서|설명서|지침서|가이드|교재|글|지문|본문)"
 )
-
-_TEXT = r"(?<![가-힣])(?:문서|매뉴얼|안내서|설명서|지침서|가이드|교재|글|지문|본문)"
 _PART = r"(?:장|절|챕터|단원|섹션|파트)"
 # Questions about a document instead of its matter ("1장의 내용은 무엇인가요?", "이 문서의 목차는?").
 _STRUCTURE = re.compile(
@@ -69,14 +64,6 @@ _STRUCTURE = re.compile(
     rf"|{_TEXT}(?:은|는|이|가)\s?(?:무엇을|어떤 내용을|어떻게|무슨 내용을)\s?(?:다루|구성|설명하|담고|소개)"
     rf"|{_TEXT}(?:의|에서)\s?(?:주요 |핵심 )?(?:내용|목적|주제)(?:은|는)?\s?(?:무엇|뭐)"
 )
-
-# Line numbers of an enumerated answer ("1. …", "2) …") are layout, not facts.
-_LIST_NUMBER = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]", re.MULTILINE)
-
-
-def refused(reason: str, **evidence: Any) -> Verdict:
-    """A verdict of this stage."""
-    return Verdict(stage="grounding", reason=reason, evidence=evidence)
 
 
 def find_quote(quote: str, source: str) -> tuple[int, int] | None:
@@ -124,56 +111,6 @@ def mentions_passages(answer: str) -> Verdict | None:
     return refused("answer_mentions_passage", pattern=match.group(0)) if match else None
 
 
-def unsupported_number(answer: str, question: str, contexts: Sequence[str]) -> Verdict | None:
-    """Refuse an answer with a number that stands in no cited passage, or stands there only with another unit.
-
-    Numbers are compared by what they mean (``corpora.korean.quantities``): 12,000개 and 1만 2천 개, 3회 and 세 번, 90분
-    and 1시간 30분 are the same, 24시간 and 24일 are not. A number with a unit is supported by an equal amount or by its
-    bare number (a table's cell), one without a unit by that number with any. What the question names may be repeated.
-    Numerals in words that only count what the answer lists (세 가지) claim nothing.
-    """
-    known = [quantity for text in (*contexts, question) for quantity in quantities(text)]
-    readings = {reading for quantity in known for reading in quantity.readings}
-    bare = {value for quantity in known if quantity.unit is None for value in quantity.values}
-    units: dict[Fraction | str, set[str]] = {}
-    for quantity in known:
-        for value in quantity.values:
-            units.setdefault(value, set()).update([quantity.unit] if quantity.unit else [])
-    for quantity in quantities(_without_list_numbers(answer)):
-        named = [units[value] for value in quantity.values if value in units]
-        if quantity.unit is None:
-            supported = bool(named)
-        else:
-            # A ratio has no reading ("1:3kg"): the same writing with the same unit supports it.
-            same = any(quantity.unit in found for found in named)
-            supported = same or bool(quantity.values & bare or quantity.readings & readings)
-        if supported or not quantity.firm:
-            continue
-        if not named:
-            return refused("number_not_in_context", number=quantity.number)
-        found = sorted(set().union(*named))
-        return refused("number_with_other_unit", number=quantity.number, unit=quantity.unit, context_units=found)
-    return None
-
-
-def codes(text: str) -> dict[str, str]:
-    """Codes of a text as they are written, by the form in which they are compared."""
-    return {match.group(0).casefold(): match.group(0) for match in _CODE.finditer(unicodedata.normalize("NFKC", text))}
-
-
-def unsupported_code(text: str, contexts: Sequence[str], reason: str = "code_not_in_context") -> Verdict | None:
-    """Refuse a text with a code ("SKU-01", "ERR-17") that none of ``contexts`` has, mark for mark, case aside.
-
-    The digits alone do not support it: "ERR-17" is not in "ERR-71, 17건".
-    """
-    wanted = codes(text)
-    if not wanted:
-        return None
-    known = {code for context in contexts for code in codes(context)}
-    missing = [written for code, written in wanted.items() if code not in known]
-    return refused(reason, code=missing[0]) if missing else None
-
-
 def ungrounded(answer: str, question: str, contexts: Sequence[str]) -> Verdict | None:
     """Refuse an answer most of whose nouns stand neither in its passages nor in its question.
 
@@ -189,11 +126,3 @@ def ungrounded(answer: str, question: str, contexts: Sequence[str]) -> Verdict |
         return None
     verdict = refused("answer_not_grounded", foreign=foreign[:10], limit=MIN_SUPPORTED_NOUNS)
     return replace(verdict, score=round(share, 4))
-
-
-def _without_list_numbers(answer: str) -> str:
-    """Drop the numbers of an enumeration, where they really count up from 1."""
-    marks = list(_LIST_NUMBER.finditer(answer))
-    if [int(mark.group(1)) for mark in marks] != list(range(1, len(marks) + 1)):
-        return answer
-    return _LIST_NUMBER.sub("", answer)

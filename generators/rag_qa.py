@@ -68,14 +68,14 @@ class RagQa:
 
     name = "rag_qa"
     needs_model = True
-    needs_corpus = True
+    both_sides = True
 
     def __init__(self, params: RagQaParams | None = None) -> None:
         self.params = params or RagQaParams()
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:
         """One slot a chunk and pass; each pass begins with what the ones before used least."""
-        used: Counter[str] = Counter()
+        used = Counter(workspace.used)
         planned: list[str | None] = []
         for _ in range(self.params.passes):
             order = [chunk.id for chunk in coverage_order(workspace.chunks, used)]
@@ -110,7 +110,7 @@ class RagQa:
     def _scene(
         self, plan: SlotPlan, workspace: Workspace, pool: PoolView, source: Chunk, retriever: Retriever
     ) -> _Scene:
-        known = [s.candidate for s in pool.accepted() if s.candidate.provenance.chunk_ids[:1] == (source.id,)]
+        known = workspace.known(source.id, pool)
         shown = shown_chunks(source, workspace, retriever, self.params.neighbours)
         weights = self.params.question_types
         companion = find_companion(shown) if weights.get("multi_hop") else None

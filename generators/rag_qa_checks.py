@@ -24,6 +24,7 @@ from generators.grounding import (
 )
 from generators.rag_qa_plan import PlannedQuestion
 from generators.rag_qa_refusal import answerable, refusal_fault
+from generators.reply_fields import ReplyList, ReplyNumber
 from retrieval.retriever import Retriever
 
 __all__ = ["Pair", "answered_fault", "unanswerable_fault"]
@@ -33,11 +34,11 @@ class Pair(BaseModel):
     """One pair as the model must write it; a reply without ``number`` is taken in the order asked for."""
 
     model_config = ConfigDict(strict=True)
-    number: int | None = None
+    number: ReplyNumber | None = None
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
     citations: list[Citation]
-    asked: list[str] = []
+    asked: ReplyList = []
 
 
 def answered_fault(
@@ -63,9 +64,9 @@ def answered_fault(
     spans, fault = check_citations(pair.citations, shown, required)
     fault = (
         fault
+        or obedience_fault(pair.question, pair.answer, shown)
         or answer_fault(pair.answer, pair.question, cited_chunks(pair.citations, shown))
         or question_fault(pair.question, shown)
-        or obedience_fault(pair.question, pair.answer, shown)
         or _type_fault(pair, planned)
         or unretrieved(pair.question, required, retriever, depth)
     )
@@ -87,8 +88,8 @@ def unanswerable_fault(
     """
     fault = (
         refusal_fault(pair.answer, pair.question)
-        or question_fault(pair.question, shown)
         or obedience_fault(pair.question, pair.answer, shown)
+        or question_fault(pair.question, shown, only_codes=True)
     )
     if fault is not None:
         return fault
@@ -98,6 +99,10 @@ def unanswerable_fault(
 
 def _type_fault(pair: Pair, planned: PlannedQuestion | None) -> Verdict | None:
     """What the plan asked for and the pair is not; only what can be seen for certain."""
-    if planned is not None and planned.kind == "number" and not any(one.firm for one in quantities(pair.answer)):
+    if (
+        planned is not None
+        and planned.kind == "number"
+        and not any(one.firm or one.listing for one in quantities(pair.answer))
+    ):
         return rag_gates.refused("answer_without_number", question_type="number")
     return None

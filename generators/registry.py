@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,7 +36,8 @@ class GeneratorSpec:
     takes_seeds: bool = False  #: Whether it starts from seed tasks.
     takes_source: bool = False  #: Whether it can work on rows of a file or on samples of a dataset instead.
     uses_pool: bool = False  #: Whether it can work on what the job itself has made.
-    requests: Callable[[Any], int] = lambda _: 1  #: Requests of an ordinary slot, from its parameters.
+    requests: Callable[[Any], int] = lambda _: 1  #: Requests of an ordinary slot where a model is there.
+    with_source: Mapping[str, Any] = field(default_factory=dict)  #: Parameters that a source means, unless given.
 
 
 GENERATORS: dict[str, GeneratorSpec] = {
@@ -47,6 +48,7 @@ GENERATORS: dict[str, GeneratorSpec] = {
         build=ExtractiveQa,
         needs_model=False,
         needs_corpus=True,
+        requests=lambda _: 0,
     ),
     "rag_qa": GeneratorSpec(
         name="rag_qa",
@@ -74,6 +76,7 @@ GENERATORS: dict[str, GeneratorSpec] = {
         needs_model=True,
         needs_corpus=False,
         takes_source=True,
+        with_source={"passages": "source"},
     ),
     "conversation": GeneratorSpec(
         name="conversation",
@@ -104,6 +107,8 @@ GENERATORS: dict[str, GeneratorSpec] = {
         needs_corpus=False,
         takes_source=True,
         uses_pool=True,
+        # The model is asked for what no rule can say: at most this.
+        requests=lambda params: int(params.method != "rule"),
     ),
     "dialogue_summary": GeneratorSpec(
         name="dialogue_summary",

@@ -77,7 +77,7 @@ class SpeechVariants:
     """The generator ``speech_variants``."""
 
     name = "speech_variants"
-    needs_corpus = False
+    both_sides = False
 
     def __init__(self, params: SpeechVariantsParams | None = None) -> None:
         self.params = params or SpeechVariantsParams()

@@ -38,7 +38,13 @@ class Original:
 
 def of_item(item: SourceItem) -> Original:
     """A row of the job's source."""
-    return Original(id=item.id, messages=item.messages, group_id=item.group or item.id)
+    return Original(
+        id=item.id,
+        messages=item.messages,
+        group_id=item.group or item.id,
+        origin=item.origin,
+        grounded=item.grounded,
+    )
 
 
 def unfit(original: Original) -> str | None:

@@ -53,6 +53,14 @@ class VectorIndex:
             return 0
         return int(self._index.remove_ids(faiss.IDSelectorBatch(np.asarray(ids, dtype=np.int64))))
 
+    def vector(self, number: int) -> Vectors | None:
+        """The vector under this id, as it was added, or None."""
+        try:
+            return np.asarray(self._index.reconstruct(number), dtype=np.float32)
+        except RuntimeError:
+            # What faiss raises where the id is not there.
+            return None
+
     def search(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
         """The ``k`` nearest (id, cosine), best first; equal scores by id."""
         k = min(k, len(self))

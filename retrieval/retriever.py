@@ -27,6 +27,7 @@ class Retriever:
         self._chunks = chunks
         self._index = index
         self._embedder = embedder
+        self._numbers = {chunk.id: number for number, chunk in chunks.items()}
 
     @classmethod
     def build(cls, chunks: Sequence[Chunk], embedder: Embedder) -> Retriever:
@@ -41,8 +42,11 @@ class Retriever:
         return self._nearest(self._embedder.embed([query])[0], k, exclude_documents, None)
 
     def neighbours(self, chunk: Chunk, k: int) -> list[Hit]:
-        """The ``k`` chunks nearest to ``chunk``, itself left out."""
-        return self._nearest(self._embedder.embed([shown(chunk)])[0], k, frozenset(), chunk.id)
+        """The ``k`` chunks nearest to ``chunk``, itself left out; one of the retriever's own is not embedded again."""
+        number = self._numbers.get(chunk.id)
+        own = None if number is None else self._index.vector(number)
+        vector = self._embedder.embed([shown(chunk)])[0] if own is None else own
+        return self._nearest(vector, k, frozenset(), chunk.id)
 
     def _nearest(self, vector: Vectors, k: int, exclude: frozenset[str], leave_out: str | None) -> list[Hit]:
         wanted = k + 8

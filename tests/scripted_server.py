@@ -22,6 +22,7 @@ Korean from them. The model name picks the behaviour:
 ``scripted-fenced``        valid replies inside a fenced block, with a sentence before it
 ``scripted-flawed``        pairs that each break one gate, and one that breaks none
 ``scripted-no-usage``      valid replies without ``usage``
+``scripted-first``         valid replies; as a judge, it likes what stands first and gives everything 7 points
 =========================  ===========================================================================================
 """
 
@@ -33,6 +34,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -186,13 +188,37 @@ def tasks_for(prompt: str, count: int) -> list[Json]:
     return tasks
 
 
+def _fenced(prompt: str, tag: str) -> list[str]:
+    return re.findall(rf"<{tag}>\n(.*?)\n</{tag}>", prompt, re.DOTALL)
+
+
+def _likeness(text: str, reference: str) -> float:
+    """Share of words that two texts have in common, each as often as it stands."""
+    mine, theirs = Counter(text.split()), Counter(reference.split())
+    return 2 * (mine & theirs).total() / max(1, (mine + theirs).total())
+
+
+def judgement(model: str, prompt: str) -> Json:
+    """A grade or a comparison of answers by the words that they share with the reference."""
+    (reference,), answers = _fenced(prompt, "정답"), _fenced(prompt, "답변")
+    worth = [_likeness(answer, reference) for answer in answers]
+    if '"grades"' in prompt:
+        score = 7 if model == "scripted-first" else 1 + round(9 * worth[0])
+        return {"grades": [{"reason": "정답과 견주었습니다.", "score": score}]}
+    winner = "tie" if worth[0] == worth[1] else "A" if worth[0] > worth[1] else "B"
+    winner = "A" if model == "scripted-first" else winner
+    return {"verdicts": [{"reason": "정답과 견주었습니다.", "winner": winner}]}
+
+
 def reply_text(model: str, prompt: str) -> str:
     """What the scripted model says to a prompt."""
     if model == "scripted-chatter":
         return "네, 알겠습니다! 질문과 답을 만들어 드릴게요. 질문: 입고란? 답: 물건이 들어오는 것입니다."
     found = _COUNT.search(prompt)
     count = int(found.group(1)) if found else 3
-    if "<지문>" in prompt:
+    if "<정답>" in prompt and "<답변>" in prompt:
+        text = json.dumps(judgement(model, prompt), ensure_ascii=False)
+    elif "<지문>" in prompt:
         pairs = flawed_pairs(prompt) if model == "scripted-flawed" else pairs_for(prompt, count)
         text = json.dumps({"pairs": pairs}, ensure_ascii=False)
     elif "<예시>" in prompt:

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SEAL", "Torn", "fault_of", "newest_checkpoint", "seal", "sealed_checkpoints"]
+__all__ = ["SEAL", "Torn", "discard", "fault_of", "newest_checkpoint", "retired", "seal", "sealed_checkpoints"]
 
 #: The file that makes a folder a checkpoint.
 SEAL = "complete.json"
@@ -113,3 +113,16 @@ def newest_checkpoint(parent: Path) -> tuple[Path | None, list[Torn]]:
 def sealed_checkpoints(parent: Path) -> list[tuple[int, Path]]:
     """Step and folder of every sealed checkpoint, the oldest first; contents are not read again."""
     return [(_step(folder), folder) for folder in _folders(parent) if (folder / SEAL).is_file()]
+
+
+def retired(parent: Path, keep: int, best: int | None) -> list[tuple[int, Path]]:
+    """Step and folder of sealed checkpoints that are too many: all but the newest ``keep`` and the best."""
+    found = sealed_checkpoints(parent)
+    return [(step, folder) for step, folder in found[: max(0, len(found) - keep)] if step != best]
+
+
+def discard(folder: Path) -> None:
+    """Remove a checkpoint, its seal first: cut short, it is no checkpoint any more."""
+    (folder / SEAL).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)

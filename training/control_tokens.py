@@ -11,8 +11,9 @@ text never meet the twin. Knows nothing of labels; ``training.encoding`` uses it
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ControlTokens", "PlainTwin", "control_tokens", "plain_twin"]
+__all__ = ["ControlTokens", "PlainTwin", "any_of", "control_tokens", "plain_twin"]
 
 #: First of the private-use characters that spell the twin's control tokens; no normaliser folds them.
 _PRIVATE = 0xF0000
@@ -32,10 +33,12 @@ class ControlTokens:
 
     ids: dict[str, int]  #: Id of each, longest spelling first.
     telling: frozenset[int]  #: Ids that show that a control token was read: all but that of unknown characters.
+    pattern: re.Pattern[str]  #: Finds the spelling of any of them, the longest at a place.
 
     def named_in(self, text: str) -> str | None:
         """The first control token that ``text`` spells, if any."""
-        return next((token for token in self.ids if token in text), None)
+        found = self.pattern.search(text)
+        return found.group() if found else None
 
     def among(self, ids: Sequence[int]) -> list[int]:
         """Those of ``ids`` that are control tokens, in order."""
@@ -62,7 +65,12 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> ControlTokens:
     added = tokenizer.added_tokens_decoder.items()
     ids = {token.content: number for number, token in added if token.special and token.content}
     ids = dict(sorted(ids.items(), key=lambda entry: -len(entry[0])))
-    return ControlTokens(ids, frozenset(ids.values()) - {tokenizer.unk_token_id})
+    return ControlTokens(ids, frozenset(ids.values()) - {tokenizer.unk_token_id}, any_of(ids))
+
+
+def any_of(spellings: Iterable[str]) -> re.Pattern[str]:
+    """Matches any of ``spellings``, those that come first before others; nothing where there are none."""
+    return re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,12 @@
-"""Conversations to ``input_ids`` and ``labels``: one tokenisation each, labels from its offsets.
+"""Conversations to ``input_ids`` and ``labels``: every character is tokenised once, labels come from its offsets.
 
 Every assistant turn (but those of weight 0) is trained with its stop token; all else is -100. Rows over the length are
 cut at the end and counted; nothing is dropped silently. The trainer is handed the numbers and masks nothing itself.
+
+The text of a conversation is cut where the model begins to speak, at the start of each answer, and nowhere else. There
+chat cuts as well: it tokenises a prompt and lets the model go on. So the tokens of a prompt are those that precede the
+answer in training, whatever the answer begins with; over a whole text a line break of the template and one of the
+answer may be one token, which then is neither prompt nor answer. How that is done stands in ``training.reading``.
 
 What a person wrote is text: a control token spelled in a message ("</s>") becomes letters, in training as in chat, or
 the message is refused where the tokenizer does not allow it (see ``training.control_tokens``).
@@ -9,183 +14,102 @@ the message is refused where the tokenizer does not allow it (see ``training.con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import render_jinja_template
 
-from training.control_tokens import ControlTokens, control_tokens, plain_twin
 from training.errors import EncodingError
+from training.reading import Read, reader
+from training.rows import IGNORED, LISTED, EncodedRow, EncodedRows, EncodingReport
 
-__all__ = ["IGNORED", "EncodedRow", "EncodingReport", "encode_row", "encode_rows", "prompt_ids"]
+__all__ = [
+    "IGNORED",
+    "EncodedRow",
+    "EncodedRows",
+    "EncodingReport",
+    "encode_row",
+    "encode_rows",
+    "prompt_ids",
+    "stop_ids",
+]
 
-#: Label of a token that is not trained.
-IGNORED = -100
+#: Conversations that are tokenised together; more gain nothing.
+BATCH = 256
+#: Refused rows after which the rest of a file is not read: the fault is then no row's.
+MOST_REFUSED = 100
 
-
-@dataclass(frozen=True, slots=True)
-class EncodedRow:
-    """One conversation in tokens; both lists have the same length."""
-
-    input_ids: list[int]  #: Tokens.
-    labels: list[int]  #: The same where trained, -100 elsewhere.
-    truncated: bool = False  #: Whether tokens were cut off at the end.
-
-
-@dataclass(slots=True)
-class EncodingReport:
-    """What encoding a file came to: rows = kept + dropped."""
-
-    rows: int = 0  #: Conversations read.
-    kept: int = 0  #: Rows with something to train.
-    dropped: int = 0  #: Rows without a trained token after cutting.
-    truncated: int = 0  #: Rows that lost tokens.
-    tokens: int = 0  #: Tokens of the kept rows.
-    trained_tokens: int = 0  #: Of these, answers' tokens, those with a label; one pass. No billed figure.
-    dropped_lines: list[int] = field(default_factory=list)  #: Line numbers of the dropped rows, the first hundred.
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
+Messages = Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tokenised:
-    ids: list[int]
-    offsets: list[tuple[int, int]]  #: Characters of each token.
-    answers: list[tuple[int, int]]  #: Characters of each assistant turn.
-
-
-def _render(
-    contents: Sequence[Mapping[str, Any]], template: str, bos: str, eos: str, *, prompt: bool
-) -> tuple[str, list[tuple[int, int]]]:
-    """Text and character ranges of the assistant turns."""
-    rendered, ranges = render_jinja_template(
-        [list(contents)],
-        chat_template=template,
-        return_assistant_tokens_mask=True,
-        add_generation_prompt=prompt,
-        bos_token=bos,
-        eos_token=eos,
-    )
-    return rendered[0], [(int(a), int(b)) for a, b in ranges[0]]
-
-
-def _silent(roles: Sequence[str]) -> list[dict[str, str]]:
-    return [{"role": role, "content": "말"} for role in roles]
-
-
-@lru_cache(maxsize=256)
-def _skeleton(
-    tokenizer: PreTrainedTokenizerBase, template: str, roles: tuple[str, ...], prompt: bool
-) -> tuple[int, ...]:
-    """Tokens of the same turns with next to nothing said: shows which control tokens the template itself writes."""
-    text, _ = _render(_silent(roles), template, str(tokenizer.bos_token or ""), str(tokenizer.eos_token), prompt=prompt)
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _tokenise(
-    messages: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, template: str, *, prompt: bool
-) -> _Tokenised:
-    """The rendered conversation in tokens, control tokens of the template only.
-
-    Raises:
-        EncodingError: a message spells a control token that this tokenizer cannot read as letters, or is no text.
-    """
-    plain = [{"role": m["role"], "content": m["content"]} for m in messages]
-    for position, message in enumerate(plain):
-        try:
-            message["content"].encode()
-        except UnicodeEncodeError as exc:
-            raise EncodingError(f"messages[{position}] holds half of a surrogate pair, which is no character.") from exc
-    bos, eos = str(tokenizer.bos_token or ""), str(tokenizer.eos_token)
-    text, answers = _render(plain, template, bos, eos, prompt=prompt)
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
-    roles = tuple(message["role"] for message in plain)
-    skeleton = _skeleton(tokenizer, template, roles, prompt)
-    control = control_tokens(tokenizer)
-    named = any(control.named_in(message["content"]) for message in plain)
-    if not named and control.among(ids) == control.among(skeleton):
-        return _Tokenised(ids, offsets, answers)
-    twin = plain_twin(tokenizer)
-    if twin is not None:
-        changed = (twin.spell(template), twin.spell(bos), twin.spell(eos))
-        try:
-            text, answers = _render(plain, *changed, prompt=prompt)
-            check, _ = _render(_silent(roles), *changed, prompt=prompt)
-        except TemplateError:
-            # A control token spells a word of the template's code.
-            raise _refusal(plain, control) from None
-        # Differs where the template puts control tokens together from parts.
-        if twin.core.encode(check, add_special_tokens=False).ids == list(skeleton):
-            read = twin.core.encode(text, add_special_tokens=False)
-            return _Tokenised(read.ids, read.offsets, answers)
-    raise _refusal(plain, control)
-
-
-def _refusal(messages: Sequence[Mapping[str, Any]], control: ControlTokens) -> EncodingError:
-    for position, message in enumerate(messages):
-        token = control.named_in(message["content"])
-        if token is not None:
-            what = f"messages[{position}]: content contains the control token '{token}'"
-            break
-    else:
-        what = "a content is read as a control token"
-    return EncodingError(
-        f"{what}, which this tokenizer and template cannot take as text.", hint="Take it out or spell it otherwise."
-    )
-
-
-def prompt_ids(messages: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, template: str) -> list[int]:
+def prompt_ids(messages: Messages, tokenizer: PreTrainedTokenizerBase, template: str) -> list[int]:
     """Tokens after which the model answers; the same tokens precede the answer in training.
 
     Raises:
-        EncodingError: a message cannot be read as text.
+        EncodingError: a message cannot be read as text, or the template refuses the conversation.
     """
-    return _tokenise(messages, tokenizer, template, prompt=True).ids
+    return list(_one(reader(tokenizer, template).read([messages], prompt=True)).ids)
 
 
-def encode_row(
-    messages: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, template: str, max_length: int
-) -> EncodedRow:
+def stop_ids(tokenizer: PreTrainedTokenizerBase, template: str) -> list[int]:
+    """Tokens that end an answer: the one that the template writes after it, then the tokenizer's own end of text.
+
+    Raises:
+        EncodingError: the template writes no stop token.
+    """
+    trained = reader(tokenizer, template).stop_id()
+    return list(dict.fromkeys(i for i in (trained, tokenizer.eos_token_id) if i is not None))
+
+
+def _one(read: Sequence[Read | EncodingError]) -> Read:
+    if isinstance(read[0], EncodingError):
+        raise read[0]
+    return read[0]
+
+
+def _trained(read: Read, messages: Messages) -> bytearray:
+    """One byte a token: whether it is trained.
+
+    Raises:
+        EncodingError: a trained answer stands after another prompt than it would have in chat.
+    """
+    marks = bytearray(len(read.ids))
+    weights = [message.get("weight", 1) for message in messages if message["role"] == "assistant"]
+    for number, ((start, end), weight) in enumerate(zip(read.answers, weights, strict=True)):
+        if weight == 0:
+            continue
+        if number in read.otherwise:
+            raise EncodingError(
+                f"The chat template writes answer {number + 1} of {len(weights)} after another prompt than it has when "
+                "it is the last one, so chat would never see what training saw.",
+                hint='Give the earlier answers "weight": 0, split the conversation, or use a recipe with a template.',
+            )
+        marks[start:end] = b"\1" * (end - start)
+    return marks
+
+
+def encode_row(messages: Messages, tokenizer: PreTrainedTokenizerBase, template: str, max_length: int) -> EncodedRow:
     """One conversation in tokens.
 
     Raises:
-        EncodingError: a trained turn does not end in the stop token, the template lost a turn, or a message cannot be
-            read as text.
+        EncodingError: a trained turn does not end in the stop token, the template lost or changed a turn, or a message
+            cannot be read as text.
     """
-    read = _tokenise(messages, tokenizer, template, prompt=False)
-    ids, offsets, ranges = read.ids, read.offsets, read.answers
-    answers = [m for m in messages if m["role"] == "assistant"]
-    if len(ranges) != len(answers):
-        raise EncodingError(f"The template marks {len(ranges)} answers of {len(answers)}.")
-    labels = [IGNORED] * len(ids)
-    for (start, end), message in zip(ranges, answers, strict=True):
-        if message.get("weight", 1) == 0:
-            continue
-        inside = [i for i, (low, high) in enumerate(offsets) if low >= start and high <= end and high > low]
-        if not inside or ids[inside[-1]] != tokenizer.eos_token_id:
-            raise EncodingError(
-                "The last trained token of an answer is not the stop token; the model would never stop."
-            )
-        for i in inside:
-            labels[i] = ids[i]
-    return EncodedRow(ids[:max_length], labels[:max_length], truncated=len(ids) > max_length)
+    read = _one(reader(tokenizer, template).read([messages]))
+    marks = _trained(read, messages)
+    labels = [token if mark else IGNORED for token, mark in zip(read.ids, marks, strict=True)]
+    return EncodedRow(read.ids[:max_length], labels[:max_length], truncated=len(read.ids) > max_length)
 
 
 def encode_rows(
-    rows: Iterable[tuple[int, Sequence[Mapping[str, Any]]]],
+    rows: Iterable[tuple[int, Messages]],
     tokenizer: PreTrainedTokenizerBase,
     template: str,
     max_length: int,
     param: str = "training_file",
-) -> tuple[list[EncodedRow], EncodingReport]:
-    """Every conversation in tokens, with what was cut and dropped.
+) -> tuple[EncodedRows, EncodingReport]:
+    """Every conversation in tokens, with what was cut and dropped. Reads as it goes: five bytes a token stay.
 
     Args:
         rows: Line number and messages, as ``corpora.messages.training_rows`` gives them.
@@ -195,26 +119,81 @@ def encode_rows(
         param: The request's field that named the file, for errors.
 
     Raises:
-        EncodingError: a row cannot be encoded; the message names its line. Or no row is left.
+        EncodingError: rows cannot be encoded; the message names the first line with its reason, and the other lines.
+            Or no row is left.
     """
-    report, kept = EncodingReport(), []
-    for number, messages in rows:
+    report, kept = EncodingReport(), EncodedRows()
+    refused: list[tuple[int, EncodingError]] = []
+    for number, read, marks in _encoded(rows, tokenizer, template, refused):
         report.rows += 1
-        try:
-            row = encode_row(messages, tokenizer, template, max_length)
-        except EncodingError as exc:
-            raise EncodingError(f"line {number}: {exc.message}", param=param, hint=exc.hint) from exc
-        report.truncated += row.truncated
-        trained = sum(label != IGNORED for label in row.labels)
-        if trained == 0:
-            report.dropped += 1
-            if len(report.dropped_lines) < 100:
-                report.dropped_lines.append(number)
-            continue
-        report.kept += 1
-        report.tokens += len(row.input_ids)
-        report.trained_tokens += trained
-        kept.append(row)
+        if _keep(number, read, marks, max_length, (report, kept)):
+            report.unknown_tokens += read.ids[:max_length].count(tokenizer.unk_token_id)
+    if refused:
+        raise _refusal(refused, param)
     if not kept:
-        raise EncodingError("No row has a trained token within the length limit.", param=param)
+        raise EncodingError(
+            f"No row has a trained token within the length limit of {max_length} tokens.",
+            param=param,
+            hint="Raise max_length, shorten the prompts, or give the answers weight 1.",
+        )
     return kept, report
+
+
+def _encoded(
+    rows: Iterable[tuple[int, Messages]],
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    refused: list[tuple[int, EncodingError]],
+) -> Iterator[tuple[int, Read, bytearray]]:
+    """Line, tokens and marks of each row; what is refused goes to ``refused``."""
+    reads = reader(tokenizer, template)
+    source = iter(rows)
+    while batch := list(islice(source, BATCH)):
+        for (number, messages), read in zip(batch, reads.read([messages for _, messages in batch]), strict=True):
+            try:
+                marks = _trained(_one([read]), messages)
+            except EncodingError as exc:
+                refused.append((number, exc))
+                if len(refused) == MOST_REFUSED:
+                    return
+                continue
+            assert not isinstance(read, EncodingError)
+            yield number, read, marks
+
+
+def _keep(number: int, read: Read, marks: bytearray, max_length: int, out: tuple[EncodingReport, EncodedRows]) -> bool:
+    """Cut one row, count it, and keep it if anything in it is trained; whether it was kept."""
+    report, kept = out
+    length, inside = len(read.ids), marks[:max_length]
+    report.longest = max(report.longest, length)
+    truncated = length > max_length
+    if truncated:
+        report.truncated += 1
+        report.tokens_cut += length - max_length
+        if len(report.truncated_lines) < LISTED:
+            report.truncated_lines.append(number)
+    trained = inside.count(1)
+    if trained == 0:
+        report.dropped += 1
+        if marks.count(1):
+            report.dropped_cut += 1
+        else:
+            report.dropped_untrained += 1
+        if len(report.dropped_lines) < LISTED:
+            report.dropped_lines.append(number)
+        return False
+    report.kept += 1
+    report.tokens += len(inside)
+    report.trained_tokens += trained
+    # An answer is in pieces where a token on each side of the cut is trained: answers never touch.
+    report.unstopped += truncated and marks[max_length - 1] == marks[max_length] == 1
+    kept.append(read.ids[:max_length], inside, truncated=truncated, line=number)
+    return True
+
+
+def _refusal(refused: Sequence[tuple[int, EncodingError]], param: str) -> EncodingError:
+    number, first = refused[0]
+    others = ", ".join(str(line) for line, _ in refused[1:21])
+    more = f" Refused too: {len(refused) - 1} more, lines {others}" if others else ""
+    more += " …" if len(refused) > 21 else "." if others else ""
+    return EncodingError(f"line {number}: {first.message}{more}", param=param, hint=first.hint, code=first.code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any, TextIO
@@ -16,10 +17,14 @@ class Events:
         self._stream = stream
 
     @classmethod
-    def take_stdout(cls) -> Events:
-        """Keep the real standard output for events and point ``print`` at standard error: libraries print."""
+    def take_stdout(cls, *, silent: bool = False) -> Events:
+        """Keep the real standard output for events and point ``print`` at standard error: libraries print.
+
+        Args:
+            silent: Say nothing; of several processes one speaks for all.
+        """
         stream, sys.stdout = sys.stdout, sys.stderr
-        return cls(stream)
+        return cls(io.StringIO() if silent else stream)
 
     def emit(self, kind: str, message: str, data: dict[str, Any] | None = None, level: str = "info") -> None:
         """Write one event and flush it."""

@@ -1,240 +1,175 @@
 """QLoRA with TRL: an NF4 base, a LoRA adapter, rows that are encoded already. TRL batches and optimises, nothing more.
 
-``make_trainer`` builds the trainer; ``answer_loss`` measures the loss of trained tokens, before and after.
+``make_trainer`` builds the trainer of a supervised run; ``shared_arguments`` and ``lora_config`` serve preference runs
+too (``training.dpo``).
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from training.checkpoints import SEAL, seal
 from training.config import LoraOverrides, TrainConfig
-from training.encoding import IGNORED, EncodedRow
-from training.errors import TrainingDivergedError
-from training.events import Events
+from training.encoding import EncodedRow
 from training.loading import device
+from training.measure import measure
+from training.plan import Plan
 from training.recipes import Recipe
+from training.steady import Keeper, SteadyMixin
 
-__all__ = ["History", "Plan", "answer_loss", "make_trainer", "plan_run"]
+__all__ = ["Setting", "callbacks_of", "lora_config", "make_trainer", "shared_arguments"]
+
+#: Held-out rows that each evaluation reads; where there are more, all of them are read at the end only.
+EVALUATED = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The numbers of a run after recipe, request and data have met."""
+class Setting:
+    """What a trainer is built from besides model and data."""
 
-    micro_batch: int
-    accumulation: int
-    epochs: int
-    learning_rate: float
-    max_steps: int  #: -1 where epochs decide.
-    total_steps: int
-    eval_steps: int
-
-
-def plan_run(config: TrainConfig, recipe: Recipe, rows: int) -> Plan:
-    """Batch, epochs, rate and steps of a run over ``rows`` rows."""
-    micro, accumulation = recipe.micro_batch, recipe.accumulation
-    if config.batch_size != "auto":
-        micro = math.gcd(config.batch_size, recipe.micro_batch)
-        accumulation = config.batch_size // micro
-    per_epoch = math.ceil(math.ceil(rows / micro) / accumulation)
-    epochs = recipe.epochs if config.n_epochs == "auto" else config.n_epochs
-    if config.n_epochs == "auto" and config.max_steps is None:
-        epochs = max(epochs, math.ceil(recipe.min_steps / per_epoch))
-    total = config.max_steps or per_epoch * epochs
-    rate = recipe.learning_rate
-    if config.learning_rate_multiplier != "auto":
-        rate *= config.learning_rate_multiplier
-    return Plan(
-        micro_batch=micro,
-        accumulation=accumulation,
-        epochs=epochs,
-        learning_rate=rate,
-        max_steps=config.max_steps or -1,
-        total_steps=total,
-        # A short run is evaluated and saved four times, or a kill would cost all of it.
-        eval_steps=max(1, min(recipe.eval_steps, math.ceil(total / 4))),
-    )
+    config: TrainConfig
+    recipe: Recipe
+    plan: Plan
+    keeper: Keeper
+    history: TrainerCallback
+    reports: Sequence[str] = ()  #: What transformers reports to.
+    evaluated: bool = False  #: Whether there are held-out rows.
 
 
-@dataclass
-class History(TrainerCallback):
-    """Turns the trainer's log into events and keeps it for the result file."""
-
-    events: Events
-    total_steps: int
-    rows: dict[int, dict[str, float]] = field(default_factory=dict)
-    started: float = field(default_factory=time.time)
-    first_step: int = 0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Note where this attempt begins, for the estimate of the end."""
-        self.first_step, self.started = state.global_step, time.time()
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Keep and emit one line of the log."""
-        logs = logs or {}
-        step = state.global_step
-        row = self.rows.setdefault(step, {})
-        for source, target in (
-            ("loss", "train_loss"),
-            ("mean_token_accuracy", "train_mean_token_accuracy"),
-            ("eval_loss", "valid_loss"),
-            ("eval_mean_token_accuracy", "valid_mean_token_accuracy"),
-            ("learning_rate", "learning_rate"),
-            ("grad_norm", "grad_norm"),
-        ):
-            if source in logs:
-                row[target] = float(logs[source])
-        if "loss" not in logs and "eval_loss" not in logs:
-            return
-        if not all(math.isfinite(value) for value in row.values()):
-            raise TrainingDivergedError(f"The loss is no number at step {step}.")
-        left = (time.time() - self.started) / max(1, step - self.first_step) * (self.total_steps - step)
-        data = {"step": step, "total_steps": self.total_steps, **row, "estimated_finish": int(time.time() + left)}
-        parts = [f"training loss={row['train_loss']:.3f}"] if "train_loss" in row else []
-        parts += [f"validation loss={row['valid_loss']:.3f}"] if "valid_loss" in row else []
-        self.events.emit("metrics", f"Step {step}/{self.total_steps}: {', '.join(parts)}", data)
+def shared_arguments(setting: Setting) -> dict[str, Any]:
+    """Arguments that TRL's trainers have in common."""
+    config, recipe, plan = setting.config, setting.recipe, setting.plan
+    patient = setting.evaluated and recipe.early_stopping_patience > 0
+    return {
+        "output_dir": str(setting.keeper.folder),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "use_cpu": device() == "cpu",
+        "bf16": True,
+        "per_device_train_batch_size": plan.micro_batch,
+        "per_device_eval_batch_size": plan.micro_batch,
+        "gradient_accumulation_steps": plan.accumulation,
+        # Recomputation saves memory that a GPU lacks and a CPU has.
+        "gradient_checkpointing": device() == "cuda",
+        "learning_rate": plan.learning_rate,
+        "optim": recipe.optimizer,
+        "lr_scheduler_type": recipe.scheduler,
+        "warmup_steps": math.floor(recipe.warmup_ratio * plan.total_steps),
+        "weight_decay": recipe.weight_decay,
+        "num_train_epochs": plan.epochs,
+        "max_steps": plan.max_steps,
+        # Every step: the mean over several would fall elsewhere in a run that was resumed between two lines.
+        "logging_steps": 1,
+        # On, the library shows the mean of the finite losses instead of a loss that is no number.
+        "logging_nan_inf_filter": False,
+        "eval_strategy": "steps" if setting.evaluated else "no",
+        "eval_steps": plan.eval_steps,
+        "save_strategy": "steps",
+        "save_steps": plan.eval_steps,
+        # Checkpoints that are too many are removed after the new one is sealed, not before.
+        "save_total_limit": None,
+        "metric_for_best_model": "eval_loss" if setting.evaluated else None,
+        "greater_is_better": False if setting.evaluated else None,
+        "load_best_model_at_end": patient,
+        # Or patience begins anew with every resumed attempt.
+        "restore_callback_states_from_checkpoint": True,
+        "report_to": list(setting.reports),
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device() == "cuda",
+    }
 
 
-class _ResumableTrainer(SFTTrainer):
-    """Seals every checkpoint once it is whole, and mends two things about resuming.
-
-    PEFT loads a bfloat16 adapter as float32, and the curves part. The dtype must come back before the optimizer takes
-    its state over: mended later, the moments stay float32 and the fused AdamW refuses them.
-
-    A run that was killed after its last step, in mid-epoch, would take one step more: the library looks at the limit
-    only after a step.
-    """
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        # A run that does not resume writes over what an earlier one left; that one's seal must not vouch for this.
-        (folder / SEAL).unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
-        seal(folder)
-
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-            return
-        super()._run_epoch(*args, **kwargs)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        trained = {name: p.dtype for name, p in self.model.named_parameters() if p.requires_grad}
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        for name, parameter in self.model.named_parameters():
-            if name in trained:
-                parameter.data = parameter.data.to(trained[name])
+def callbacks_of(setting: Setting) -> list[TrainerCallback]:
+    """The history, and patience where the recipe has some and there is something to measure."""
+    patience = setting.recipe.early_stopping_patience
+    stopping = [EarlyStoppingCallback(patience)] if setting.evaluated and patience > 0 else []
+    return [*stopping, setting.history]
 
 
-def _dataset(rows: Sequence[EncodedRow]) -> Dataset:
-    return Dataset.from_dict({"input_ids": [r.input_ids for r in rows], "labels": [r.labels for r in rows]})
-
-
-def _adapter(lora: LoraOverrides | None, recipe: Recipe) -> LoraConfig:
+def lora_config(lora: LoraOverrides | None, recipe: Recipe) -> LoraConfig:
+    """The recipe's adapter with the request's sizes."""
+    targets = recipe.target_modules
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=(lora and lora.r) or recipe.lora_r,
         lora_alpha=(lora and lora.alpha) or recipe.lora_alpha,
         lora_dropout=lora.dropout if lora and lora.dropout is not None else recipe.lora_dropout,
-        target_modules=list(recipe.target_modules),
+        target_modules=targets if isinstance(targets, str) else list(targets),
     )
+
+
+class _Supervised(SteadyMixin, SFTTrainer):
+    """TRL's trainer whose evaluations weigh every trained token the same, packed or not, on any number of processes."""
+
+    def __init__(self, *, valid: Sequence[EncodedRow], **arguments: Any) -> None:
+        self.valid = valid
+        super().__init__(**arguments)
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Loss and accuracy on the held-out rows: 512 of them each time, all at the last step."""
+        rows = self.valid[:EVALUATED]
+        metrics = self._measured(rows, metric_key_prefix)
+        if len(rows) == len(self.valid):
+            full = metrics
+        elif self.state.global_step >= self.state.max_steps:
+            full = self._measured(self.valid, metric_key_prefix)
+        else:
+            full = {}
+        metrics = metrics | {name.replace("_", "_full_", 1): value for name, value in full.items()}
+        # In evaluation mode, or TRL takes them for metrics of training.
+        self.model.eval()
+        self.log(dict(metrics))
+        self.model.train()
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _measured(self, rows: Sequence[EncodedRow], prefix: str) -> dict[str, float]:
+        mine = rows[self.args.process_index :: self.args.world_size]
+        batch = max(1, self.args.per_device_eval_batch_size)
+        found = measure(self.model, mine, self.processing_class.pad_token_id, batch)
+        sums = [float(found.loss), float(found.right), float(found.tokens)]
+        loss, right, tokens = self.summed(sums)
+        return {f"{prefix}_loss": loss / tokens, f"{prefix}_mean_token_accuracy": right / tokens}
 
 
 def make_trainer(
-    model: Any,
-    tokenizer: Any,
-    config: TrainConfig,
-    recipe: Recipe,
-    plan: Plan,
-    data: tuple[Sequence[EncodedRow], Sequence[EncodedRow]],
-    history: History,
+    model: Any, tokenizer: Any, setting: Setting, train: Dataset, valid: Sequence[EncodedRow], *, packed: bool
 ) -> SFTTrainer:
-    """TRL's trainer over encoded rows; the rows are shuffled by the seed, evaluation rows may be none."""
-    train, valid = data
+    """TRL's trainer over data that is ready: nothing is cut, dropped or packed here.
+
+    Args:
+        model: The quantised base; it gets the adapter.
+        tokenizer: Saved with every checkpoint.
+        setting: Recipe, numbers and who listens.
+        train: Sequences of ``training.packing``.
+        valid: Held-out rows; may be none.
+        packed: Whether ``train`` is packed; position ids then keep rows apart.
+    """
     arguments = SFTConfig(
-        output_dir=str(config.output_dir / "checkpoints"),
-        seed=config.seed,
-        data_seed=config.seed,
-        use_cpu=device() == "cpu",
-        bf16=True,
-        per_device_train_batch_size=plan.micro_batch,
-        per_device_eval_batch_size=plan.micro_batch,
-        gradient_accumulation_steps=plan.accumulation,
-        # Recomputation saves memory that a GPU lacks and a CPU has.
-        gradient_checkpointing=device() == "cuda",
-        learning_rate=plan.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(recipe.warmup_ratio * plan.total_steps),
-        weight_decay=recipe.weight_decay,
-        num_train_epochs=plan.epochs,
-        max_steps=plan.max_steps,
-        max_length=recipe.max_length,
-        packing=False,
-        logging_steps=max(1, plan.total_steps // 40),
-        # On, the library shows the mean of the finite losses instead of a loss that is no number.
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if valid else "no",
-        eval_steps=plan.eval_steps,
-        save_strategy="steps",
-        save_steps=plan.eval_steps,
-        save_total_limit=3,
+        **shared_arguments(setting),
+        max_length=setting.recipe.max_length,
+        packing=packed,
+        dataset_kwargs={"skip_prepare_dataset": True},
         # Counted in the trainer's state, which travels with the checkpoint: a step counts once, however often it ran.
-        include_num_input_tokens_seen="non_padding",
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
+        # Packed sequences have no padding, and where the stop token is the padding token it must count.
+        include_num_input_tokens_seen="all" if packed else "non_padding",
     )
-    return _ResumableTrainer(
+    return _Supervised(
         model=model,
         args=arguments,
-        train_dataset=_dataset(train),
-        eval_dataset=_dataset(valid) if valid else None,
+        train_dataset=train,
+        # The trainer asks that there be one; evaluations read ``valid``.
+        eval_dataset=train.select([0]) if setting.evaluated else None,
         processing_class=tokenizer,
-        peft_config=_adapter(config.lora, recipe),
-        callbacks=[history],
+        peft_config=lora_config(setting.config.lora, setting.recipe),
+        callbacks=callbacks_of(setting),
+        keeper=setting.keeper,
+        valid=list(valid),
     )
-
-
-@torch.no_grad()
-def answer_loss(model: Any, rows: Sequence[EncodedRow], pad_id: int, batch: int = 8) -> float:
-    """Mean loss in nats of the trained tokens of ``rows``."""
-    was_training = model.training
-    model.eval()
-    total, count = 0.0, 0
-    where = next(model.parameters()).device
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        width = max(len(row.input_ids) for row in part)
-        ids = torch.tensor([row.input_ids + [pad_id] * (width - len(row.input_ids)) for row in part], device=where)
-        labels = torch.tensor([row.labels + [IGNORED] * (width - len(row.labels)) for row in part], device=where)
-        mask = torch.tensor([[1] * len(r.input_ids) + [0] * (width - len(r.input_ids)) for r in part], device=where)
-        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-        losses = torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED, reduction="sum"
-        )
-        total += float(losses)
-        count += int((labels[:, 1:] != IGNORED).sum())
-    model.train(was_training)
-    return total / count

@@ -1,92 +1,95 @@
-"""Recipes: the numbers of a fine-tune as values, each with its source. No torch here."""
+"""Recipes: the numbers of a fine-tune as values, each with its source. No torch here.
+
+``recipe_for`` finds the recipe of a base: one that was asked for by name, else the one whose base it is, else ``auto``,
+which fits any causal language model. ``epochs_for`` says how often the data is seen where a request says "auto". The
+values themselves stand in ``training.recipe_values``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 
 from corpora.errors import InvalidInputError
+from training.recipe_fields import Recipe
+from training.recipe_values import RECIPES
 
-__all__ = ["RECIPES", "Recipe", "recipe_for"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
-    """How one family of bases is trained."""
-
-    name: str  #: As requests name it.
-    template: str  #: File in ``templates/``.
-    lora_r: int  #: Rank.
-    lora_alpha: int  #: Scale.
-    lora_dropout: float  #: Dropout of the LoRA path.
-    target_modules: tuple[str, ...]  #: Linear layers that get an adapter.
-    learning_rate: float  #: Peak rate.
-    epochs: int  #: Passes over the data.
-    min_steps: int  #: At least this many updates, by more epochs.
-    micro_batch: int  #: Rows at once.
-    accumulation: int  #: Micro-batches an update.
-    warmup_ratio: float  #: Share of the updates that the rate rises.
-    weight_decay: float  #: AdamW.
-    max_length: int  #: Tokens of a row; longer ones are cut at the end and counted.
-    eval_steps: int  #: Updates between evaluations and checkpoints.
-    licence: str  #: What is known of the base's licence.
-
-
-_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-RECIPES: dict[str, Recipe] = {
-    # Numbers of the EEVE-Korean custom fine-tune this recipe replaces: r 64, alpha 128, dropout 0.05, all linear
-    # layers, 2 epochs, batch 4 x 4, rate 1e-4, warm-up 0.05, decay 0.01, length 2048, evaluation every 250 steps.
-    "eeve-10.8b": Recipe(
-        name="eeve-10.8b",
-        template="eeve.jinja",
-        lora_r=64,
-        lora_alpha=128,
-        lora_dropout=0.05,
-        target_modules=_LINEAR,
-        learning_rate=1e-4,
-        epochs=2,
-        min_steps=1,
-        micro_batch=4,
-        accumulation=4,
-        warmup_ratio=0.05,
-        weight_decay=0.01,
-        max_length=2048,
-        eval_steps=250,
-        licence="the base's own: EEVE-Korean-Instruct-10.8B's licence follows its model card; check it before use",
-    ),
-    # Measured on malmoi-demo: 16 epochs at 3e-3 took the answer loss from 1.23 to 0.11 in 47 s; the EEVE recipe's rate
-    # and epochs teach it nothing. A smoke test must show an effect: 60 updates at least.
-    "demo": Recipe(
-        name="demo",
-        template="demo.jinja",
-        lora_r=32,
-        lora_alpha=64,
-        lora_dropout=0.0,
-        target_modules=_LINEAR,
-        learning_rate=3e-3,
-        epochs=16,
-        min_steps=60,
-        micro_batch=8,
-        accumulation=1,
-        warmup_ratio=0.05,
-        weight_decay=0.0,
-        max_length=512,
-        eval_steps=100,
-        licence="Apache-2.0, built from the bundled manual",
-    ),
-}
+__all__ = ["DEMO_BASE", "RECIPES", "Recipe", "auto_epochs", "epochs_for", "recipe_for"]
 
 DEMO_BASE = "malmoi-demo"
+#: Examples, all passes counted, up to which a recipe's epochs hold on data larger than it was published with. Ours:
+#: OpenAI's 25,000 times its three passes.
+MOST_SEEN = 25_000 * 3
+#: What a base's name says, last part of a path or hub name, against the recipe that was made for it. First hit counts.
+_NAMES = (
+    (re.compile(r"eeve.*10\.8b"), "eeve-10.8b"),
+    (re.compile(r"polyglot-ko-1\.3b"), "polyglot-ko-1.3b"),
+    (re.compile(r"gemma-2-2b"), "gemma-2-2b"),
+    (re.compile(r"gemma-3-1b"), "gemma-3-1b"),
+    (re.compile(r"gemma-(1\.1-)?2b"), "gemma-2b"),
+)
 
 
-def recipe_for(base: str, name: str | None) -> Recipe:
-    """The recipe called ``name``, else the one that fits ``base``.
+def recipe_for(base: str, name: str | None, architecture: str | None = None) -> Recipe:
+    """The recipe called ``name``, else the one that was made for ``base``, else ``auto``.
+
+    Args:
+        base: Name of the base, or its folder.
+        name: What the request asks for, if anything.
+        architecture: The first of ``architectures`` in the base's config.json, where known. A recipe that does not fit
+            it is never chosen by name of the base alone.
 
     Raises:
-        InvalidInputError: there is no recipe of that name.
+        InvalidInputError: there is no recipe of that name, or it does not fit the architecture
+            (``recipe_does_not_fit``).
     """
-    if name is None:
-        return RECIPES["demo" if base == DEMO_BASE else "eeve-10.8b"]
-    if name not in RECIPES:
-        raise InvalidInputError(f"There is no recipe '{name}'; there are: {', '.join(RECIPES)}.", param="recipe")
-    return RECIPES[name]
+    if name is not None:
+        if name not in RECIPES:
+            raise InvalidInputError(f"There is no recipe '{name}'; there are: {', '.join(RECIPES)}.", param="recipe")
+        _check_fit(RECIPES[name], architecture)
+        return RECIPES[name]
+    last = base.rstrip("/").rsplit("/", 1)[-1].lower()
+    if last == DEMO_BASE:
+        return RECIPES["demo"]
+    for pattern, made_for in _NAMES:
+        if pattern.search(last) and _fits(RECIPES[made_for], architecture):
+            return RECIPES[made_for]
+    return RECIPES["auto"]
+
+
+def _fits(recipe: Recipe, architecture: str | None) -> bool:
+    return architecture is None or not recipe.architectures or architecture in recipe.architectures
+
+
+def _check_fit(recipe: Recipe, architecture: str | None) -> None:
+    if not _fits(recipe, architecture):
+        raise InvalidInputError(
+            f"The recipe '{recipe.name}' is for {', '.join(recipe.architectures)}; this base is a {architecture}.",
+            param="recipe",
+            code="recipe_does_not_fit",
+            hint="Leave the recipe out, or ask for 'auto', which fits any causal language model.",
+        )
+
+
+def auto_epochs(rows: int) -> int:
+    """OpenAI's default number of epochs for ``rows`` examples: 3, more for few rows (at most 25), fewer for many.
+
+    Source: OpenAI cookbook, data preparation for chat fine-tuning (TARGET_EPOCHS 3, 100 to 25,000 examples seen).
+    """
+    if rows < 1:
+        raise ValueError("rows must be positive")
+    if rows * 3 < 100:
+        return min(25, 100 // rows)
+    if rows * 3 > 25_000:
+        return max(1, 25_000 // rows)
+    return 3
+
+
+def epochs_for(recipe: Recipe, rows: int) -> int:
+    """Epochs where the request says "auto": a tested recipe's own number, OpenAI's formula for ``auto`` and for more.
+
+    A recipe that was made for a base was made with its epochs, but for data of a size: 60 passes over 360 rows say
+    nothing of 10,000. They hold up to the rows that they were published with, and beyond as long as no more examples
+    are seen than the formula's own bound times its three passes; larger data follows the formula.
+    """
+    within = rows <= recipe.published_rows or rows * recipe.epochs <= MOST_SEEN
+    return recipe.epochs if recipe.name != "auto" and within else auto_epochs(rows)

@@ -7,196 +7,221 @@ the adapter. Updates that a kill undid and a resumed run repeated count once; ev
 
 from __future__ import annotations
 
-import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+import torch
 
-from corpora.messages import training_rows
-from training.checkpoints import newest_checkpoint, sealed_checkpoints
+from training.checkpoints import newest_checkpoint
+from training.checks import at_once, check, within_context
 from training.config import TrainConfig
+from training.curves import Curves
+from training.data import RunData, Sequences, read_data
 from training.demo_base import build_demo_base
-from training.encoding import EncodedRow, EncodingReport, encode_rows
+from training.disk import disk_guard
+from training.dpo import make_preference_trainer
+from training.encoding import EncodedRow
+from training.errors import OutOfMemoryRunError
 from training.events import Events
-from training.loading import load_base, load_tokenizer
-from training.qlora import History, Plan, answer_loss, make_trainer, plan_run
-from training.recipes import RECIPES, Recipe
-from training.templates import load_template
+from training.history import History
+from training.loading import fastest_attention, load_base, load_tokenizer
+from training.machine import this_machine
+from training.measure import measure
+from training.model_card import CardFacts, write_card
+from training.pause import Pause, PausedRun
+from training.plan import Plan, base_rate, batch_of, effective_recipe, plan_run
+from training.preflight import Preflight
+from training.qlora import Setting, make_trainer
+from training.recipes import Recipe, epochs_for
+from training.results import kept_checkpoints, rows_of, write_csv
+from training.steady import Keeper
+from training.templates import chat_template
+from training.tracking import check_tracking, closing_tracking, open_tracking
 
 __all__ = ["run_training"]
 
 #: Rows of each side on which the loss before and after is measured.
 MEASURED = 64
-#: OpenAI's five columns first, then ours.
-COLUMNS = (
-    "step",
-    "train_loss",
-    "train_accuracy",
-    "valid_loss",
-    "valid_mean_token_accuracy",
-    "learning_rate",
-    "grad_norm",
-)
 
 
-def _encode(
-    path: Path, param: str, tokenizer: PreTrainedTokenizerBase, recipe: Recipe
-) -> tuple[list[EncodedRow], EncodingReport]:
-    # In bytes, as validation reads it: text mode would end lines at carriage returns too.
-    with path.open("rb") as handle:
-        rows = training_rows(handle, param=param)
-        return encode_rows(rows, tokenizer, load_template(recipe.template), recipe.max_length, param)
-
-
-def run_training(config: TrainConfig, events: Events) -> None:
-    """Run to the end and emit the result.
+def run_training(config: TrainConfig, events: Events, pause: Pause | None = None) -> None:
+    """Run to the end and emit the result, or to a pause and say so.
 
     Raises:
-        MalmoiError: the base or the data cannot be used, or the loss diverged.
+        MalmoiError: the base or the data cannot be used, the loss diverged, memory or the disk ran out.
     """
-    recipe = RECIPES[config.recipe]
-    if config.demo_corpus is not None:
-        events.say("malmoi-demo(동작 확인용 모델)를 준비합니다.")
-        build_demo_base(config.demo_corpus, Path(config.base), events.say)
-    tokenizer = load_tokenizer(config.base)
-    train, report = _encode(config.training_file, "training_file", tokenizer, recipe)
-    _tell(events, "학습", report)
-    valid: list[EncodedRow] = []
-    if config.validation_file is not None:
-        valid, valid_report = _encode(config.validation_file, "validation_file", tokenizer, recipe)
-        _tell(events, "검증", valid_report)
-    plan = plan_run(config, recipe, len(train))
-    seen = min(1.0, plan.total_steps * plan.micro_batch * plan.accumulation / len(train))
-    level = "warn" if seen < 1 else "info"
-    events.emit(
-        "message", f"{plan.total_steps}단계를 학습하며, 데이터의 {seen:.0%}를 봅니다.", {"share_seen": seen}, level
-    )
-    model = load_base(config.base)
-    history = History(events, plan.total_steps)
-    trainer = make_trainer(model, tokenizer, config, recipe, plan, (train, valid), history)
-    pad = tokenizer.pad_token_id
-    # A fresh LoRA adds nothing, so this is the base's own loss.
-    losses = _measure("before", trainer.model, train, valid, pad)
-    # Measuring ran in evaluation mode only and drew no random number: a resumed run trains on as if undisturbed.
-    checkpoint = _checkpoint_to_resume(config, events) if config.resume else None
-    trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    losses |= _measure("after", trainer.model, train, valid, pad)
-    adapter = config.output_dir / "adapter"
-    tokenizer.chat_template = load_template(recipe.template)
-    trainer.model.save_pretrained(adapter, safe_serialization=True)
-    tokenizer.save_pretrained(adapter)
-    _write_card(adapter, config, recipe, losses)
-    result = {
-        "adapter_dir": str(adapter.resolve()),
-        "base_path": config.base,
-        "steps": int(trained.global_step),
-        "trained_tokens": int(trainer.state.num_input_tokens_seen),
-        "result_csv": str(_write_csv(config.output_dir, _all_rows(trainer.state.log_history))),
-        "checkpoints": _checkpoints(config.output_dir / "checkpoints", _all_rows(trainer.state.log_history)),
-        "hyperparameters": _hyperparameters(plan, recipe),
-        "encoding": report.as_dict(),
-        **losses,
-    }
-    events.emit("result", "학습을 마쳤습니다.", result)
+    check_tracking(config)
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing_tracking(config, events), disk_guard(config.output_dir):
+            _Run(config, events, pause or Pause()).go()
+    except torch.OutOfMemoryError as error:
+        # Before or after training; in a step it was answered by smaller batches.
+        raise OutOfMemoryRunError(f"Memory does not suffice for the base and its adapter: {error}") from error
+    except PausedRun as paused:
+        events.emit("paused", f"{paused.step}단계에서 저장하고 멈추었습니다.", {"step": paused.step})
 
 
-def _measure(
-    when: str, model: Any, train: list[EncodedRow], valid: list[EncodedRow], pad: int
-) -> dict[str, float | None]:
-    """Answer loss on the first rows of each side; None for a side without rows."""
-    sides = (("train", train), ("valid", valid))
-    return {f"{side}_loss_{when}": answer_loss(model, rows[:MEASURED], pad) if rows else None for side, rows in sides}
+class _Run:
+    """One run, stage by stage."""
 
+    def __init__(self, config: TrainConfig, events: Events, pause: Pause) -> None:
+        self.config, self.events, self.pause = config, events, pause
+        self.machine = this_machine()
+        self.recipe = effective_recipe(config)
+        self.attention = self.recipe.attention or fastest_attention()
 
-def _tell(events: Events, side: str, report: EncodingReport) -> None:
-    lost = report.truncated + report.dropped
-    message = (
-        f"{side} 데이터: {report.rows}행 가운데 {report.kept}행 사용, {report.dropped}행 제외, "
-        f"{report.truncated}행 잘림, 토큰 {report.tokens:,}개 중 {report.trained_tokens:,}개 학습"
-    )
-    events.emit("message", message, report.as_dict(), "warn" if lost else "info")
-
-
-def _hyperparameters(plan: Plan, recipe: Recipe) -> dict[str, Any]:
-    return {
-        "n_epochs": plan.epochs,
-        "batch_size": plan.micro_batch * plan.accumulation,
-        "learning_rate_multiplier": plan.learning_rate / recipe.learning_rate,
-    }
-
-
-def _checkpoint_to_resume(config: TrainConfig, events: Events) -> Path | None:
-    """The newest whole checkpoint, telling which torn ones were left out and where the run begins."""
-    checkpoint, torn = newest_checkpoint(config.output_dir / "checkpoints")
-    for folder in torn:
-        events.emit(
-            "message",
-            f"체크포인트 {folder.name}: 온전하지 않아 쓰지 않고 지웁니다. {folder.fault}.",
-            {"checkpoint": folder.name, "fault": folder.fault},
-            "warn",
+    def go(self) -> None:
+        """All stages."""
+        config = self.config
+        if config.demo_corpus is not None:
+            self.events.say("malmoi-demo(동작 확인용 모델)를 준비합니다.")
+            build_demo_base(config.demo_corpus, Path(config.base), self.events.say)
+        tokenizer = load_tokenizer(config.base)
+        self.recipe = within_context(config, self.recipe, self.events)
+        # Saved with every checkpoint and with the adapter: who chats with one needs the template it was trained with.
+        template = chat_template(self.recipe, tokenizer)
+        tokenizer.chat_template = template
+        data = read_data(config, self.recipe, tokenizer, template, self.events)
+        micro, accumulation = batch_of(config, self.recipe)
+        sequences = data.sequences(micro * accumulation, self.recipe, self.machine, config.seed)
+        plan = plan_run(
+            config,
+            self.recipe,
+            len(data.train.rows),
+            machine=self.machine,
+            packed=sequences.shape,
+            at_once=at_once(config, self.recipe, sequences, self.machine, self.attention),
         )
-    if checkpoint is not None:
-        events.say(f"{checkpoint.name}에서 이어서 학습합니다.")
-    elif torn:
-        events.emit("message", "온전한 체크포인트가 없어 처음부터 다시 학습합니다.", None, "warn")
-    return checkpoint
+        self._tell(plan, sequences, len(data.train.rows))
+        run = (plan, sequences, self.machine, self.attention)
+        found = check(config, self.recipe, tokenizer, template, data, run)
+        self.events.emit("preflight", found.summary(), found.as_dict(), "warn" if found.warnings else "info")
+        trainer, setting = self._trainer(tokenizer, data, sequences, plan)
+        pad = tokenizer.pad_token_id
+        # A fresh LoRA adds nothing, so this is the base's own loss.
+        losses = _measured("before", trainer.model, data, pad)
+        # Measuring ran in evaluation mode only and drew no random number: a resumed run trains on as if undisturbed.
+        checkpoint = self._checkpoint_to_resume(trainer) if config.resume else None
+        trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        losses |= _measured("after", trainer.model, data, pad)
+        if trainer.is_world_process_zero():
+            self._finish(trainer, setting, int(trained.global_step), (data, found), losses)
+        trainer.accelerator.wait_for_everyone()
 
+    def _tell(self, plan: Plan, sequences: Sequences, rows: int) -> None:
+        message = f"{plan.total_steps}단계를 학습하며, 데이터의 {plan.share_seen:.0%}를 봅니다."
+        if sequences.shape is not None:
+            shape, count = sequences.shape
+            message += f" 여러 행을 최대 {shape.length:,}토큰짜리 {count:,}개로 묶었습니다."
+        recipe, auto = self.recipe, self.config.n_epochs == "auto" and self.config.max_steps is None
+        if auto and recipe.name != "auto" and epochs_for(recipe, rows) != recipe.epochs:
+            message += (
+                f" 레시피 {recipe.name}의 {recipe.epochs}에포크는 {rows:,}행에 너무 많아 OpenAI의 식에 따라 "
+                f"{plan.epochs}에포크를 학습합니다."
+            )
+        data = {"share_seen": plan.share_seen, "plan": asdict(plan)}
+        self.events.emit("message", message, data, "warn" if plan.share_seen < 1 else "info")
 
-def _all_rows(log: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The trainer's log by step, earlier attempts included: the state travels with the checkpoint."""
-    rows: dict[int, dict[str, Any]] = {}
-    names = {
-        "loss": "train_loss",
-        "mean_token_accuracy": "train_accuracy",
-        "eval_loss": "valid_loss",
-        "eval_mean_token_accuracy": "valid_mean_token_accuracy",
-        "learning_rate": "learning_rate",
-        "grad_norm": "grad_norm",
-    }
-    for entry in log:
-        kept = {target: entry[source] for source, target in names.items() if source in entry}
-        if kept:
-            rows.setdefault(int(entry["step"]), {}).update(kept)
-    return rows
+    def _trainer(self, tokenizer: Any, data: RunData, sequences: Sequences, plan: Plan) -> tuple[Any, Setting]:
+        config, recipe = self.config, self.recipe
+        title = f"{config.base_label} · {recipe.name}"
+        curves = Curves(path=config.output_dir / "curves.png", title=title, events=self.events)
+        keeper = Keeper(
+            folder=config.output_dir / "checkpoints", keep=config.keep_checkpoints, events=self.events, curves=curves
+        )
+        if not config.resume:
+            keeper.forget_pieces()
+        settings = {"recipe": recipe.name, "base": config.base_label, "seed": config.seed, **asdict(plan)}
+        history = History(events=self.events, total_steps=plan.total_steps, pause=self.pause)
+        setting = Setting(
+            config=config,
+            recipe=recipe,
+            plan=plan,
+            keeper=keeper,
+            history=history,
+            reports=open_tracking(config, settings, self.events) if self.machine.first else (),
+            evaluated=data.valid is not None,
+        )
+        model = load_base(config.base, attention=self.attention)
+        if config.method == "dpo":
+            trainer = make_preference_trainer(model, tokenizer, setting, data)
+        else:
+            packed = sequences.shape is not None
+            valid = data.evaluated(config.seed)
+            trainer = make_trainer(model, tokenizer, setting, sequences.dataset, valid, packed=packed)
+        history.agree = trainer.agreed
+        return trainer, setting
 
+    def _checkpoint_to_resume(self, trainer: Any) -> Path | None:
+        """The newest whole checkpoint, telling which torn ones were left out and where the run begins."""
+        with trainer.args.main_process_first(desc="checkpoints"):
+            checkpoint, torn = newest_checkpoint(self.config.output_dir / "checkpoints")
+        for folder in torn:
+            self.events.emit(
+                "message",
+                f"체크포인트 {folder.name}: 온전하지 않아 쓰지 않고 지웁니다. {folder.fault}.",
+                {"checkpoint": folder.name, "fault": folder.fault},
+                "warn",
+            )
+        if checkpoint is not None:
+            self.events.say(f"{checkpoint.name}에서 이어서 학습합니다.")
+        elif torn:
+            self.events.emit("message", "온전한 체크포인트가 없어 처음부터 다시 학습합니다.", None, "warn")
+        return checkpoint
 
-def _write_csv(folder: Path, rows: dict[int, dict[str, Any]]) -> Path:
-    path = folder / "result.csv"
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, restval="")
-        writer.writeheader()
-        for step in sorted(rows):
-            writer.writerow({"step": step, **rows[step]})
-    return path
-
-
-def _checkpoints(folder: Path, rows: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Kept checkpoints in order, with the metrics nearest before them."""
-    found = []
-    for step, path in sealed_checkpoints(folder):
-        merged: dict[str, Any] = {}
-        for at in sorted(rows):
-            if at <= step:
-                merged |= rows[at]
-        metrics = {
-            "step": step,
-            "train_loss": merged.get("train_loss"),
-            "train_mean_token_accuracy": merged.get("train_accuracy"),
-            "valid_loss": merged.get("valid_loss"),
-            "valid_mean_token_accuracy": merged.get("valid_mean_token_accuracy"),
+    def _finish(
+        self,
+        trainer: Any,
+        setting: Setting,
+        steps: int,
+        known: tuple[RunData, Preflight],
+        losses: dict[str, float | None],
+    ) -> None:
+        """Adapter, tables, picture, card, and the word of it."""
+        config, state = self.config, trainer.state
+        adapter = config.output_dir / "adapter"
+        trainer.model.save_pretrained(adapter, safe_serialization=True)
+        trainer.processing_class.save_pretrained(adapter)
+        rows = rows_of(state.log_history)
+        plot = setting.keeper.curves.draw(rows)
+        plan = setting.plan
+        result = {
+            "adapter_dir": str(adapter.resolve()),
+            "base_path": config.base,
+            "steps": steps,
+            "best_step": state.best_global_step,
+            "restored_best": bool(trainer.args.load_best_model_at_end and state.best_model_checkpoint),
+            "stopped_early": trainer.stopped_early,
+            "trained_tokens": int(state.num_input_tokens_seen),
+            "result_csv": str(write_csv(config.output_dir / "result.csv", rows)),
+            "plot": str(plot) if plot else None,
+            "checkpoints": kept_checkpoints(setting.keeper.folder, rows),
+            "hyperparameters": _hyperparameters(config, plan, self.recipe, trainer),
+            "encoding": known[0].train.report.as_dict(),
+            "preflight": known[1].as_dict(),
+            **losses,
         }
-        found.append({"step": step, "path": str(path), "metrics": {k: v for k, v in metrics.items() if v is not None}})
-    return found
+        write_card(adapter, CardFacts(config=config, recipe=self.recipe, plan=plan, rows=rows, result=result))
+        self.events.emit("result", "학습을 마쳤습니다.", result)
 
 
-def _write_card(folder: Path, config: TrainConfig, recipe: Recipe, losses: dict[str, float | None]) -> None:
-    """The model card: base, licence, recipe, losses."""
-    shown = "\n".join(f"| {name} | {value:.4f} |" for name, value in losses.items() if value is not None)
-    card = (
-        f"---\nbase_model: {config.base_label}\nlibrary_name: peft\nlanguage: ko\n---\n"
-        f"# {config.base_label}, fine-tuned\n\n"
-        f"A LoRA adapter made by Malmoi with recipe `{recipe.name}`, seed {config.seed}.\n"
-        f"Licence of the base: {recipe.licence}.\n\n| answer loss | nats a token |\n|---|---|\n{shown}\n"
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+def _measured(when: str, model: Any, data: RunData, pad: int) -> dict[str, float | None]:
+    """Answer loss on the first rows of each side; None for a side without rows."""
+    sides: tuple[tuple[str, Sequence[EncodedRow]], ...] = (("train", data.train.rows), ("valid", data.valid_rows))
+    return {
+        f"{side}_loss_{when}": measure(model, rows[:MEASURED], pad).mean_loss if rows else None for side, rows in sides
+    }
+
+
+def _hyperparameters(config: TrainConfig, plan: Plan, recipe: Recipe, trainer: Any) -> dict[str, Any]:
+    found = {
+        # Passes begun: steps that were asked for, or patience, may have ended the run before those planned.
+        "n_epochs": max(1, math.ceil(round(trainer.state.epoch, 3))),
+        "batch_size": plan.batch_rows,
+        "learning_rate_multiplier": plan.learning_rate / base_rate(config, recipe),
+    }
+    return found | {"beta": trainer.beta} if config.method == "dpo" else found

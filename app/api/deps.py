@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from app.services.chat import ChatProcess
+from app.services.chat_process import ChatProcess
 from app.services.context import Services
 
 __all__ = ["ChatDep", "ServicesDep"]

@@ -1,7 +1,8 @@
 """``Idempotency-Key`` on creating routes: the same key and body give the first answer again, another body a 422.
 
 A route takes ``once: Once`` and returns ``once(body, create)``; ``create`` is handed the services and calls
-``services.answer`` in the transaction that creates. Without the header ``create`` simply runs.
+``services.answer`` in the transaction that creates. Without the header ``create`` simply runs; but where the official
+client says that it repeats a JSON request of the same key and body, the first answer is given again.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from pydantic import BaseModel
 
 from app.api.deps import ServicesDep
 from app.services.context import IdempotencyClaim, Services
-from app.services.idempotency import claim_key, forget_claim
+from app.services.idempotency import claim_key, claim_retried, forget_claim
 
 __all__ = ["REPLAYED", "Once", "OnceCall"]
 
 #: Header of an answer that was given before.
 REPLAYED = {"Idempotent-Replayed": "true"}
+
+#: In which the official client counts its retries of one request, from 0.
+RETRY_COUNT = "x-stainless-retry-count"
 
 Create = Callable[[Services], dict[str, Any]]
 OnceCall = Callable[[BaseModel | Iterable[bytes], Create], Any]
@@ -41,16 +45,28 @@ def _digest(body: BaseModel | Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
+def _retries(request: Request) -> int | None:
+    """How often the official client has sent this request before; None where another client sends it."""
+    said = request.headers.get(RETRY_COUNT, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
+
+
 def _once(
     request: Request,
     services: ServicesDep,
     key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
 ) -> OnceCall:
     def run(body: BaseModel | Iterable[bytes], create: Create) -> Any:
-        if key is None:
+        scope = f"{request.method} {request.url.path}"
+        if key is not None:
+            claim = IdempotencyClaim(key=key, scope=scope)
+            earlier = claim_key(services, claim, _digest(body))
+        elif (retries := _retries(request)) is not None and isinstance(body, BaseModel):
+            asked = hashlib.sha256(f"{request.headers.get('authorization', '')}\n{_digest(body)}".encode()).hexdigest()
+            claim = IdempotencyClaim(key=asked, scope=f"retry {scope}")
+            earlier = claim_retried(services, claim, retries)
+        else:
             return create(services)
-        claim = IdempotencyClaim(key=key, scope=f"{request.method} {request.url.path}")
-        earlier = claim_key(services, claim, _digest(body))
         if earlier is not None:
             return JSONResponse(json.loads(earlier), headers=REPLAYED)
         try:

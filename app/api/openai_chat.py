@@ -1,95 +1,119 @@
-"""OpenAI's ``/v1/models`` and ``/v1/chat/completions`` (plain: one choice, no stream)."""
+"""OpenAI's ``/v1/chat/completions``, whole or streamed.
+
+A client that goes away stops its generation, streamed or not: the official client gives up after its time-out and asks
+again, and answers that nobody reads would pile up.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.sse import format_sse_event
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from app.api.deps import ChatDep, ServicesDep
-from app.api.schemas.common import gives
-from app.api.schemas.openai import ChatCompletion, Model, ModelDeleted, ModelList
-from app.services import models
-from app.services.chat import ChatRequest, complete
-from app.services.labels import Identifier
-from corpora.errors import InvalidInputError
+from app.api.errors import error_body
+from app.api.schemas.chat import ChatBody, ChatCompletion
+from app.api.schemas.common import gives_stream
+from app.services.chat import ChatRequest, Conversation, begin
+from app.services.chat_process import ChatProcess
+from app.services.context import Services
+from corpora.errors import MalmoiError, UnavailableError
 
-router = APIRouter(prefix="/v1", tags=["models and chat"])
+router = APIRouter(prefix="/v1", tags=["chat"])
 
-DEFAULT_MAX_TOKENS = 512
-
-
-class TextPart(BaseModel):
-    """A text part of a message."""
-
-    model_config = ConfigDict(extra="forbid")
-    type: Literal["text"]
-    text: str
+#: Seconds between two looks whether the client is still there.
+POLL_S = 0.5
 
 
-class ChatMessage(BaseModel):
-    """One turn."""
-
-    model_config = ConfigDict(extra="ignore")
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-
-    def plain(self) -> dict[str, str]:
-        """The turn as role and text; ``developer`` is OpenAI's newer word for ``system``."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return {"role": "system" if self.role == "developer" else self.role, "content": text}
-
-
-class ChatBody(BaseModel):
-    """The body of a chat completion; what is not served yet is refused, never ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-    model: Identifier
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    n: Literal[1] | None = None
-    stream: Literal[False] | None = None
-    user: str | None = None
-
-
-@router.get("/models", response_model=None, responses=gives(ModelList))
-def list_models(services: ServicesDep) -> dict[str, Any]:
-    """Every model that is ready, with each base's recipe."""
-    return {"object": "list", "data": models.list_models(services)}
-
-
-@router.get("/models/{model:path}", response_model=None, responses=gives(Model))
-def get_model(model: str, services: ServicesDep) -> dict[str, Any]:
-    """One model."""
-    return models.get_model(services, model)
-
-
-@router.delete("/models/{model:path}", response_model=None, responses=gives(ModelDeleted))
-def delete_model(model: str, services: ServicesDep) -> dict[str, Any]:
-    """Forget a fine-tuned model."""
-    return models.delete_model(services, model)
-
-
-@router.post("/chat/completions", response_model=None, responses=gives(ChatCompletion))
-def chat(body: ChatBody, services: ServicesDep, process: ChatDep) -> dict[str, Any]:
-    """Answer a conversation with a base or a fine-tuned model."""
-    messages = [message.plain() for message in body.messages]
-    if messages[-1]["role"] != "user":
-        raise InvalidInputError("The last message must be the user's.", param="messages")
-    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    request = ChatRequest(
-        model=body.model,
-        messages=messages,
-        max_tokens=body.max_completion_tokens or body.max_tokens or DEFAULT_MAX_TOKENS,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        seed=body.seed,
-        stop=stop,
+@router.post("/chat/completions", response_model=None, responses=gives_stream(ChatCompletion))
+async def chat(body: ChatBody, http: Request, services: ServicesDep, process: ChatDep) -> Any:
+    """Answer a conversation with a base, a checkpoint or a fine-tuned model."""
+    under_way = await _begin(services, process, body.asked())
+    events = under_way.events(http)
+    if not body.stream:
+        async for event in events:
+            under_way.conversation.take(event)
+        return under_way.conversation.completion()
+    # What is wrong with the request shows before the first token, and is then an answer of its own.
+    first = under_way.conversation.take(await anext(events))
+    return StreamingResponse(
+        _lines(under_way, first, events),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        # A client that leaves while a line is being sent ends the response without a word to the generator.
+        background=BackgroundTask(under_way.conversation.cancel),
     )
-    return complete(services, process, request)
+
+
+class _UnderWay:
+    """A conversation and the events that come in for it."""
+
+    def __init__(self, conversation: Conversation, inbox: asyncio.Queue[dict[str, Any]]) -> None:
+        self.conversation = conversation
+        self._inbox = inbox
+
+    async def events(self, http: Request) -> AsyncIterator[dict[str, Any]]:
+        """Events until the end; stops the generation when nobody listens any more.
+
+        Raises:
+            UnavailableError: the client is gone, or the service is stopping.
+        """
+        clock = asyncio.get_running_loop().time
+        looked = clock()
+        try:
+            while True:
+                try:
+                    event = await asyncio.wait_for(self._inbox.get(), POLL_S)
+                except TimeoutError:
+                    event = None
+                if clock() - looked >= POLL_S:
+                    looked = clock()
+                    if await http.is_disconnected():
+                        raise UnavailableError("The client is gone.", code="client_gone")
+                    if getattr(http.app.state, "closing", False):
+                        raise UnavailableError("The service is stopping; ask again.", code="stopping")
+                if event is not None:
+                    yield event
+                    if event["type"] == "end":
+                        return
+        finally:
+            self.conversation.cancel()
+
+
+async def _begin(services: Services, process: ChatProcess, request: ChatRequest) -> _UnderWay:
+    """Ask the chat process, off the event loop: the store is read and a child may have to start."""
+    loop = asyncio.get_running_loop()
+    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def tell(event: dict[str, Any]) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(inbox.put_nowait, event)
+
+    return _UnderWay(await asyncio.to_thread(begin, services, process, request, tell), inbox)
+
+
+async def _lines(
+    under_way: _UnderWay, first: list[dict[str, Any]], events: AsyncIterator[dict[str, Any]]
+) -> AsyncIterator[bytes]:
+    """The stream: a line a chunk; an error in the middle of it is a line too, and the last one."""
+    for chunk in first:
+        yield _line(chunk)
+    try:
+        async for event in events:
+            for chunk in under_way.conversation.take(event):
+                yield _line(chunk)
+    except MalmoiError as exc:
+        yield _line(error_body(exc.message, exc.type, exc.param, exc.code))
+        return
+    yield format_sse_event(data_str="[DONE]")
+
+
+def _line(body: dict[str, Any]) -> bytes:
+    return format_sse_event(data_str=json.dumps(body, ensure_ascii=False))

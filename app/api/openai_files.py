@@ -17,22 +17,50 @@ from app.api.schemas.openai import File as FileAnswer
 from app.api.schemas.openai import FileDeleted
 from app.services import files
 from app.services.labels import check_label
+from corpora.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["files"])
 BLOCK = 1 << 20
 
 
+Anchor = Annotated[
+    Literal["created_at"] | None, Form(alias="expires_after[anchor]", description="From when the seconds count.")
+]
+Lifetime = Annotated[
+    int | None,
+    Form(
+        alias="expires_after[seconds]",
+        ge=files.EXPIRES_AFTER_S[0],
+        le=files.EXPIRES_AFTER_S[1],
+        description="Seconds after which the file is gone.",
+    ),
+]
+
+
 @router.post("/files", response_model=None, responses=gives(FileAnswer, creates=True))
-def create_file(file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()], once: Once) -> Any:
+def create_file(
+    file: Annotated[UploadFile, File()],
+    purpose: Annotated[str, Form()],
+    once: Once,
+    anchor: Anchor = None,
+    seconds: Lifetime = None,
+) -> Any:
     """Upload a training file."""
     name = check_label(file.filename or "training.jsonl", "file")
+    if (anchor is None) != (seconds is None):
+        missing = "anchor" if anchor is None else "seconds"
+        raise InvalidInputError(
+            f"expires_after needs both 'anchor' and 'seconds'; '{missing}' is missing.",
+            param=f"expires_after[{missing}]",
+        )
 
     def blocks() -> Iterator[bytes]:
         file.file.seek(0)
         return iter(lambda: file.file.read(BLOCK), b"")
 
     return once(
-        chain((name.encode(), purpose.encode()), blocks()), lambda s: files.create_file(s, name, purpose, blocks())
+        chain((name.encode(), purpose.encode(), str(seconds).encode()), blocks()),
+        lambda services: files.create_file(services, name, purpose, blocks(), seconds),
     )
 
 

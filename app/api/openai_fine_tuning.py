@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from app.api.deps import ServicesDep
 from app.api.idempotency import Once
@@ -13,11 +14,29 @@ from app.api.schemas.common import Event, ListOf, gives
 from app.api.schemas.openai import Checkpoint, FineTuningJob
 from app.services import fine_tuning
 from app.services.fine_tuning import CreateFineTuningJob
+from corpora.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/fine_tuning", tags=["fine-tuning"])
 
 After = Annotated[str | None, Query()]
 Limit20 = Annotated[int, Query(ge=1, le=1000)]
+_PAIR = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+MetadataQuery = dict[str, str] | Literal["null"] | None
+
+
+def _metadata(
+    request: Request,
+    metadata: Annotated[
+        str | None, Query(description="`metadata[team]=kr` for each pair wanted, or `metadata=null` for jobs without.")
+    ] = None,
+) -> MetadataQuery:
+    """The filter: pairs are parameters of their own, so that FastAPI's declarations cannot name them."""
+    pairs = {found[1]: value for key, value in request.query_params.multi_items() if (found := _PAIR.fullmatch(key))}
+    if metadata is None:
+        return pairs or None
+    if metadata != "null" or pairs:
+        raise InvalidInputError("Filter by 'metadata[key]=value' pairs, or by 'metadata=null' alone.", param="metadata")
+    return "null"
 
 
 @router.post("/jobs", response_model=None, responses=gives(FineTuningJob, creates=True))
@@ -27,9 +46,14 @@ def create_job(body: CreateFineTuningJob, once: Once) -> Any:
 
 
 @router.get("/jobs", response_model=None, responses=gives(ListOf[FineTuningJob]))
-def list_jobs(services: ServicesDep, after: After = None, limit: Limit20 = 20) -> dict[str, Any]:
+def list_jobs(
+    services: ServicesDep,
+    metadata: Annotated[MetadataQuery, Depends(_metadata)],
+    after: After = None,
+    limit: Limit20 = 20,
+) -> dict[str, Any]:
     """List jobs, newest first."""
-    data, more = fine_tuning.list_jobs(services, after, limit)
+    data, more = fine_tuning.list_jobs(services, after, limit, metadata)
     return list_body(data, has_more=more)
 
 

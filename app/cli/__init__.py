@@ -10,12 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.cli.chat import add_chat, run_chat
 from app.cli.curation import add_curate, add_import, run_curate, run_import
+from app.cli.evaluation import add_evaluate, run_evaluate
 from app.cli.generation import add_generate, run_generate
+from app.cli.training import add_train, run_train
 from app.settings import explain_settings, load_settings
 from corpora.errors import MalmoiError
 
@@ -41,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     add_generate(commands)
     add_curate(commands)
     add_import(commands)
+    add_train(commands)
+    add_chat(commands)
+    add_evaluate(commands)
     demo = commands.add_parser("demo", help="walk the whole road on the bundled manual, over HTTP")
     demo.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for everything it makes")
     return parser
@@ -90,22 +96,24 @@ def _one_line(exc: MalmoiError) -> str:
     return " ".join(f"{exc.message}{hint}".split())
 
 
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "settings": _show_settings,
+    "serve": _serve,
+    "generate": run_generate,
+    "curate": run_curate,
+    "import": run_import,
+    "train": run_train,
+    "chat": run_chat,
+    "evaluate": run_evaluate,
+    "demo": _demo,
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.command == "settings":
-            _show_settings(arguments)
-        elif arguments.command == "serve":
-            _serve(arguments)
-        elif arguments.command == "generate":
-            run_generate(arguments)
-        elif arguments.command == "curate":
-            run_curate(arguments)
-        elif arguments.command == "import":
-            run_import(arguments)
-        else:
-            _demo(arguments)
+        _COMMANDS[arguments.command](arguments)
     except MalmoiError as exc:
         print(f"malmoi: {_one_line(exc)}", file=sys.stderr)
         return 2 if exc.status < 500 else 1

@@ -78,11 +78,12 @@ def add_curate(commands: Commands) -> None:
 
 def _files(arguments: argparse.Namespace) -> CurationFiles:
     from app.services.file_curation import CurationFiles
+    from app.services.outputs import check_outputs
 
     missing = next((path for path in arguments.inputs if not path.exists()), None)
     if missing is not None:
         raise InvalidInputError(f"There is no file {_shown(missing)}.", param="inputs", code="file_not_found")
-    _check_outputs([getattr(arguments, name, None) for name in ("output", "rejected", "report", "test")])
+    check_outputs([getattr(arguments, name, None) for name in ("output", "rejected", "report", "test")])
     return CurationFiles(
         inputs=tuple(arguments.inputs),
         output=arguments.output,
@@ -102,16 +103,6 @@ def _shown(path: Path) -> str:
     from corpora.importers import printable
 
     return printable(str(path))
-
-
-def _check_outputs(paths: list[Path | None]) -> None:
-    """Refuse outputs that would replace one another, or something that is no file."""
-    wanted = [path for path in paths if path is not None]
-    if len({path.resolve() for path in wanted}) < len(wanted):
-        raise InvalidInputError("Two outputs have the same name.", param="output")
-    odd = next((p for p in wanted if p.exists() and not p.is_file() and not p.is_dir()), None)
-    if odd is not None:
-        raise InvalidInputError(f"{_shown(odd)} is no regular file; outputs replace what lies there.", param="output")
 
 
 def _settings(arguments: argparse.Namespace) -> CurationSettings:

@@ -1,154 +1,189 @@
-"""Chat with a base or a fine-tuned model, through one child process that is started on demand.
+"""Chat completions in OpenAI's shapes, whole or in chunks, with a base, a checkpoint or a fine-tuned model.
 
-``ChatProcess`` runs ``python -m training serve`` and speaks JSON lines with it; torch never enters the service. One
-request is answered at a time; the child ends with the service (its standard input closes) and after idling.
+``begin`` resolves the model, finds passages where a corpus is named, and asks the chat process; the ``Conversation``
+that it gives turns the process's events into chunks and into the completion. Knows no HTTP.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import subprocess
-import sys
-import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
-from app.services.children import torch_environment
+from app.services.chat_context import Passage, citations, find_passages, url_citations
+from app.services.chat_process import ChatProcess, Tell
 from app.services.context import Services
-from app.services.models import chat_target
-from corpora.errors import InvalidInputError, MalmoiError, UnavailableError
+from app.services.models import ChatTarget, chat_target
+from corpora.errors import InvalidInputError, MalmoiError, MissingExtraError, UnavailableError
 
-__all__ = ["ChatProcess", "ChatRequest", "complete"]
-
-#: Seconds without a request after which the model is unloaded.
-IDLE_S = 600.0
+__all__ = ["ChatRequest", "Conversation", "begin", "begin_with", "failure"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatRequest:
     """One chat completion, checked."""
 
-    model: str  #: Base or fine-tuned model.
+    model: str  #: Base, checkpoint or fine-tuned model.
     messages: list[dict[str, str]]  #: Conversation, last turn the user's.
     max_tokens: int  #: Most tokens to generate.
-    temperature: float  #: 0 is greedy.
-    top_p: float  #: Nucleus.
-    seed: int | None = None  #: Makes sampling repeatable.
+    n: int = 1  #: Answers.
     stop: list[str] = field(default_factory=list)  #: Strings to end at.
+    top_logprobs: int | None = None  #: Likeliest tokens told with each; None: no log-probabilities.
+    sampling: Mapping[str, Any] = field(default_factory=dict)  #: temperature, top_p, seed, … that were given.
+    corpus_id: str | None = None  #: Where passages come from.
+    k: int = 5  #: Passages to look for.
+    include_usage: bool = False  #: Whether a stream ends with the counts of tokens.
 
 
-class ChatProcess:
-    """The child that holds the model; safe to share between threads. What its libraries say goes to ``log``."""
+@dataclass(slots=True)
+class _Choice:
+    """One answer as far as it has come."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._ids = itertools.count(1)
-        self._idle: threading.Timer | None = None
+    text: str = ""
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    finish_reason: str | None = None
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send one request and wait for its answer.
+
+class Conversation:
+    """A completion under way."""
+
+    def __init__(self, process: ChatProcess, request: ChatRequest, passages: Sequence[Passage]) -> None:
+        self.request = request
+        self._process = process
+        self._found = passages
+        self._shown: Sequence[Passage] = ()
+        self._choices = [_Choice() for _ in range(request.n)]
+        self._usage: dict[str, int] | None = None
+        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": request.model}
+        self.asked = ""  #: What the chat process knows it by.
+
+    def cancel(self) -> None:
+        """Nobody listens any more."""
+        self._process.cancel(self.asked)
+
+    def take(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Note an event; returns the chunks that a stream sends for it.
 
         Raises:
-            UnavailableError: the child died while it answered.
-            MalmoiError: the child reported an error.
+            MalmoiError: the event tells of an error.
         """
-        with self._lock:
-            if self._idle is not None:
-                self._idle.cancel()
-            child = self._running()
-            assert child.stdin is not None
-            assert child.stdout is not None
-            request_id = f"chat-{next(self._ids)}"
-            try:
-                child.stdin.write(json.dumps(request | {"id": request_id}, ensure_ascii=False) + "\n")
-                child.stdin.flush()
-                line = child.stdout.readline()
-            except OSError:
-                line = ""
-            if not line:
-                child.wait()
-                self._child = None
-                raise UnavailableError(
-                    f"The chat process ended with code {child.returncode}; ask again. Its log: {self._log}",
-                    code="chat_process_died",
-                )
-            self._idle = threading.Timer(IDLE_S, self.close)
-            self._idle.daemon = True
-            self._idle.start()
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            error = answer["error"]
-            if error.get("status", 500) < 500:
-                raise InvalidInputError(error["message"], code=error.get("code"), param=error.get("param"))
-            raise MalmoiError(error["message"], code=error.get("code"))
-        return answer
+        kind = event["type"]
+        if kind == "error":
+            raise failure(event["error"])
+        if kind == "start":
+            self._shown = self._found[: event["passages"]]
+            delta = {"role": "assistant", "content": "", "refusal": None}
+            return [self._chunk(index, delta) for index in range(self.request.n)]
+        if kind == "delta":
+            return [self._grow(event["index"], event["text"], event["logprobs"])]
+        if kind == "finish":
+            return [self._finish(event["index"], event["finish_reason"])]
+        prompt, made = event["prompt_tokens"], event["completion_tokens"]
+        self._usage = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+        if not self.request.include_usage:
+            return []
+        return [self._head | {"object": "chat.completion.chunk", "choices": [], "usage": self._usage}]
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._child is None or self._child.poll() is not None:
-            with self._log.open("ab") as log:
-                self._child = subprocess.Popen(
-                    [sys.executable, "-m", "training", "serve"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    encoding="utf-8",
-                    env=torch_environment(),
-                )
-        return self._child
+    def completion(self) -> dict[str, Any]:
+        """The whole of it, once ``end`` was taken."""
+        assert self._usage is not None
+        choices = [
+            {
+                "index": index,
+                "message": {
+                    "role": "assistant",
+                    "content": choice.text,
+                    "refusal": None,
+                    "annotations": url_citations(self._shown, choice.text),
+                },
+                "finish_reason": choice.finish_reason,
+                "logprobs": self._logprobs(choice.logprobs),
+            }
+            for index, choice in enumerate(self._choices)
+        ]
+        body = self._head | {"object": "chat.completion", "choices": choices, "usage": self._usage}
+        return body | self.citations()
 
-    def close(self) -> None:
-        """End the child; the next question starts another."""
-        with self._lock:
-            if self._idle is not None:
-                self._idle.cancel()
-            child, self._child = self._child, None
-        if child is None:
-            return
-        assert child.stdin is not None
-        child.stdin.close()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        assert child.stdout is not None
-        child.stdout.close()
+    def citations(self) -> dict[str, Any]:
+        """``citations`` and ``retrieval`` where a corpus was named."""
+        if self.request.corpus_id is None:
+            return {}
+        return {
+            "citations": citations(self._shown, [choice.text for choice in self._choices]),
+            "retrieval": {"found": len(self._found), "shown": len(self._shown)},
+        }
+
+    def _grow(self, index: int, text: str, logprobs: list[dict[str, Any]]) -> dict[str, Any]:
+        choice = self._choices[index]
+        choice.text += text
+        choice.logprobs += logprobs
+        return self._chunk(index, {"content": text}, self._logprobs(logprobs))
+
+    def _finish(self, index: int, reason: str) -> dict[str, Any]:
+        choice = self._choices[index]
+        choice.finish_reason = reason
+        last = all(other.finish_reason is not None for other in self._choices)
+        noted = url_citations(self._shown, choice.text)
+        chunk = self._chunk(index, {"annotations": noted} if noted else {}, finish_reason=reason)
+        return chunk | (self.citations() if last else {})
+
+    def _logprobs(self, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+        return None if self.request.top_logprobs is None else {"content": entries, "refusal": None}
+
+    def _chunk(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        logprobs: dict[str, Any] | None = None,
+        finish_reason: str | None = None,
+    ) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        body = self._head | {"object": "chat.completion.chunk", "choices": [choice]}
+        return body | ({"usage": None} if self.request.include_usage else {})
 
 
-def complete(services: Services, chat: ChatProcess, request: ChatRequest) -> dict[str, Any]:
-    """A chat completion in OpenAI's shape.
+def begin(services: Services, process: ChatProcess, request: ChatRequest, tell: Tell) -> Conversation:
+    """Ask for a completion; ``tell`` hears the events, which go to the conversation's ``take``.
 
     Raises:
-        NotFoundError: there is no such model.
-        UnavailableError: the model is not built yet.
+        NotFoundError: there is no such model or corpus.
+        InvalidInputError: the corpus has nothing to search in (``index_missing``).
+        UnavailableError: the model or the index is not built yet, or training holds the GPU.
+        MissingExtraError: torch is not installed.
     """
     target = chat_target(services, request.model)
-    answer = chat.ask(
-        {
-            "model": {"base": target.base_path, "adapter": target.adapter_path, "recipe": target.recipe},
-            "messages": request.messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed,
-            "stop": request.stop,
-        }
-    )
-    message = {"role": "assistant", "content": answer["text"], "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": answer["finish_reason"], "logprobs": None}
-    prompt, completion = answer["prompt_tokens"], answer["completion_tokens"]
-    return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": request.model,
-        "choices": [choice],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
+    if find_spec("torch") is None:
+        raise MissingExtraError("train", "Chat")
+    passages: tuple[Passage, ...] = ()
+    if request.corpus_id is not None:
+        passages = find_passages(services, request.corpus_id, request.messages, request.k)
+    return begin_with(process, target, request, passages, tell)
+
+
+def begin_with(
+    process: ChatProcess, target: ChatTarget, request: ChatRequest, passages: Sequence[Passage], tell: Tell
+) -> Conversation:
+    """The same with the model and the passages at hand."""
+    conversation = Conversation(process, request, passages)
+    wire = {
+        "model": {"base": target.base_path, "adapter": target.adapter_path, "recipe": target.recipe},
+        "messages": request.messages,
+        "passages": [[passage.label, passage.chunk["text"]] for passage in passages],
+        "max_tokens": request.max_tokens,
+        "n": request.n,
+        "stop": request.stop,
+        "top_logprobs": request.top_logprobs,
+        **request.sampling,
     }
+    conversation.asked = process.ask(wire, tell)
+    return conversation
+
+
+def failure(error: Mapping[str, Any]) -> MalmoiError:
+    """An error of the chat process as one of our tree."""
+    status = error.get("status", 500)
+    kind = InvalidInputError if status < 500 else UnavailableError if status == UnavailableError.status else MalmoiError
+    return kind(error["message"], code=error.get("code"), param=error.get("param"), hint=error.get("hint") or "")

@@ -13,12 +13,14 @@ from typing import Any
 
 from app.services.context import Services
 from app.services.curation_jobs import CURATE
+from app.services.parsing import parse_document
 from app.store.paging import page
 from app.store.queries import Session, change, count, find, listed, lock, remove, remove_batch, values
+from app.store.sample_documents import rests_on
 from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.errors import ConflictError, MalmoiError, NotFoundError
 from corpora.ids import new_id
-from corpora.readers import ReadDocument, read_document
+from corpora.readers import ReadDocument
 
 __all__ = [
     "create_corpus",
@@ -183,7 +185,7 @@ def submit_index(services: Services, session: Session, corpus_id: str) -> None:
 
 def _read(name: str, media_type: str | None, data: bytes, title: str | None) -> ReadDocument:
     try:
-        read = read_document(data, name, media_type)
+        read = parse_document(data, name, media_type)
         return read if title is None else replace(read, title=title)
     except MalmoiError as exc:
         exc.param = exc.param or "file"
@@ -248,7 +250,7 @@ def document_text(services: Services, document_id: str) -> str:
 
 def _mark_source_deleted(session: Session, document_ids: list[str]) -> list[str]:
     """Mark samples of these documents; returns the datasets touched."""
-    made_from = SampleRow.document_id.in_(document_ids)
+    made_from = rests_on(document_ids)
     touched = [dataset_id for (dataset_id,) in values(session, [SampleRow.dataset_id], made_from)]
     change(session, SampleRow, made_from, source_deleted=True)
     return touched
@@ -256,7 +258,7 @@ def _mark_source_deleted(session: Session, document_ids: list[str]) -> list[str]
 
 def _remove_samples(session: Session, dataset_id: str, document_id: str) -> None:
     """Take a document's samples out of a dataset, accepted and rejected, and count them as removed."""
-    made = (SampleRow.dataset_id == dataset_id, SampleRow.document_id == document_id)
+    made = (SampleRow.dataset_id == dataset_id, rests_on([document_id]))
     removed = remove(session, SampleRow, *made)
     change(
         session,

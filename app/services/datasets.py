@@ -9,6 +9,7 @@ from app.services.curation_jobs import IMPORT, import_body, import_of
 from app.services.originals import remove_original
 from app.store.paging import page
 from app.store.queries import Session, count_by, find, latest, listed, remove
+from app.store.sample_documents import rests_on
 from app.store.search import says
 from app.store.tables import DatasetRow, JobRow, ReplyRow, SampleRow
 from corpora.errors import ConflictError, NotFoundError
@@ -128,10 +129,11 @@ class SampleFilter:
                 (SampleRow.status, status),
                 (SampleRow.reason, reason),
                 (SampleRow.generator, generator),
-                (SampleRow.document_id, document_id),
             )
             if value is not None
         ]
+        if document_id is not None:
+            self.conditions.append(rests_on([document_id]))
         if text is not None:
             self.conditions.append(says(text))
 

@@ -114,17 +114,17 @@ async def _ask(
     for generator, _ in weights:
         mine = [planned for planned in plan if planned.generator == generator.name]
         scribe.requests = []
+        spec = GENERATORS[generator.name]
+        own = {k: v for k, v in entries[generator.name].items() if k in spec.params.model_fields}
+        per_slot = spec.requests(spec.params.model_validate(own)) if params.model is not None else 0
         # A generator that asks no model is not run: what it makes costs nothing and is no prompt.
-        for planned in islice(mine, SAMPLED_SLOTS if generator.needs_model else 0):
+        for planned in islice(mine, SAMPLED_SLOTS if per_slot else 0):
             side = sides[1] if planned.heldout else sides[0]
             assert side is not None
             try:
                 await generator.run(planned, side, Pool().until(0))
             except _TakenDownError:
                 continue
-        spec = GENERATORS[generator.name]
-        own = {k: v for k, v in entries[generator.name].items() if k in spec.params.model_fields}
-        per_slot = spec.requests(spec.params.model_validate(own)) if generator.needs_model else 0
         asked.append(
             _Asked(
                 generator=generator.name,

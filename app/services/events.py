@@ -12,9 +12,14 @@ from corpora.errors import InvalidInputError
 
 __all__ = ["EventObject", "list_events"]
 
-EventObject = Literal["generation.job.event", "fine_tuning.job.event"]
+EventObject = Literal["generation.job.event", "fine_tuning.job.event", "evaluation.event", "model.job.event"]
 #: How ids of each kind begin; OpenAI's are ``ftevent-``.
-PREFIXES: dict[EventObject, str] = {"generation.job.event": "event-", "fine_tuning.job.event": "ftevent-"}
+PREFIXES: dict[EventObject, str] = {
+    "generation.job.event": "event-",
+    "fine_tuning.job.event": "ftevent-",
+    "evaluation.event": "evalevent-",
+    "model.job.event": "modelevent-",
+}
 #: Digits of a running number: eighteen fit into the store's 64 bits.
 _NUMBER = re.compile(r"[0-9]{1,18}")
 

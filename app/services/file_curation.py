@@ -221,7 +221,8 @@ def protect(paths: Sequence[Path]) -> Contamination:
     found = Contamination()
     for path in paths:
         name = printable(path.name)
-        if path.suffix.lower() in READERS:
+        reader = READERS.get(path.suffix.lower())
+        if reader is not None and not reader.dataset:
             found.protect_text(name, read_document(path.read_bytes(), name).text)
             continue
         for row in read_rows(path):

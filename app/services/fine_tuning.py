@@ -1,26 +1,30 @@
 """Fine-tuning jobs as the OpenAI API has them: create, list, cancel, pause, resume, events, checkpoints.
 
 The job itself runs in ``app.services.training``. A wrong file fails the job (HTTP 200, ``status: failed``), as OpenAI
-does; a file or a base model that is not there is refused at once.
+does: in the answer to the request where the files are small, when the job's turn has come where they are large. A file
+or a base model that is not there is refused at once.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any, Literal
 
 from app.services import events
+from app.services.checkpoints import checkpoint_page
 from app.services.context import Services
 from app.services.exporting import export_file
 from app.services.files import require_file
-from app.services.labels import Identifier, Label, Storable
+from app.services.fine_tuning_body import job_body
+from app.services.fine_tuning_request import CreateFineTuningJob
 from app.services.models import resolve_base
 from app.services.training import KIND, TrainJobParams
+from app.services.training_files import check_files, small_enough
 from app.store.paging import page
 from app.store.queries import Session, find
 from app.store.tables import DatasetRow, JobRow
-from corpora.errors import InvalidInputError, NotFoundError
+from corpora.errors import InvalidInputError, MissingExtraError, NotFoundError
 
 __all__ = [
     "CreateFineTuningJob",
@@ -33,59 +37,9 @@ __all__ = [
     "stop_job",
 ]
 
-Auto = Literal["auto"]
-Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
 _SEED_MODULUS = 2**31 - 1
-
-
-class Hyperparameters(BaseModel):
-    """OpenAI's three hyperparameters; ``auto`` leaves one to the recipe."""
-
-    model_config = ConfigDict(extra="forbid")
-    n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
-    batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
-    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=1000)] = "auto"
-
-
-class Supervised(BaseModel):
-    """The supervised method."""
-
-    model_config = ConfigDict(extra="forbid")
-    hyperparameters: Hyperparameters | None = None
-
-
-class Method(BaseModel):
-    """How to train."""
-
-    model_config = ConfigDict(extra="forbid")
-    type: Literal["supervised"] = "supervised"
-    supervised: Supervised | None = None
-
-
-class LoraRequest(BaseModel):
-    """LoRA sizes that replace the recipe's."""
-
-    model_config = ConfigDict(extra="forbid")
-    r: Annotated[int, Field(ge=1, le=512)] | None = None
-    alpha: Annotated[int, Field(ge=1, le=1024)] | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-
-
-class CreateFineTuningJob(BaseModel):
-    """The body of ``POST /v1/fine_tuning/jobs``: OpenAI's fields, and ours through ``extra_body``."""
-
-    model_config = ConfigDict(extra="forbid")
-    model: Identifier
-    training_file: Identifier
-    validation_file: Identifier | None = None
-    suffix: Annotated[Label, Field(min_length=1, max_length=64)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    hyperparameters: Hyperparameters | None = None
-    method: Method | None = None
-    metadata: Annotated[Metadata, Field(max_length=16), Storable] | None = None
-    recipe: Identifier | None = None
-    lora: LoraRequest | None = None
-    max_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+#: Jobs read at once where a list is filtered by metadata.
+BATCH = 200
 
 
 def _blob_of(services: Services, given: str, param: str, split: Literal["train", "test"]) -> str:
@@ -107,16 +61,23 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
 
     Raises:
         InvalidInputError: the base model, a file or a recipe is not there; ``param`` names the field.
+        MissingExtraError: torch is not installed.
     """
+    if find_spec("torch") is None:
+        raise MissingExtraError("train", "Training")
     base = resolve_base(services, request.model, request.recipe)
     training = _blob_of(services, request.training_file, "training_file", "train")
     validation = None
     if request.validation_file is not None:
         validation = _blob_of(services, request.validation_file, "validation_file", "test")
-    hyper = request.hyperparameters or Hyperparameters()
-    if request.method and request.method.supervised and request.method.supervised.hyperparameters:
-        hyper = request.method.supervised.hyperparameters
-    now = services.now()
+        if validation == training:
+            raise InvalidInputError(
+                "validation_file holds the same rows as training_file; a validation says nothing on rows that were "
+                "trained. Give other rows, or leave it out.",
+                param="validation_file",
+                code="validation_equals_training",
+            )
+    seed = request.seed if request.seed is not None else int(services.now() * 1000) % _SEED_MODULUS
     params = TrainJobParams(
         model=request.model,
         recipe=base.recipe,
@@ -126,14 +87,25 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
         validation_file=request.validation_file,
         validation_sha256=validation,
         suffix=request.suffix,
-        seed=request.seed if request.seed is not None else int(now * 1000) % _SEED_MODULUS,
-        hyperparameters=hyper.model_dump(),
-        lora=request.lora.model_dump() if request.lora else None,
+        seed=seed,
+        hyperparameters=request.chosen_hyperparameters(),
+        lora=request.lora.model_dump(exclude_none=True) if request.lora else None,
         max_steps=request.max_steps,
         metadata=request.metadata,
+        method=request.method_name,
+        integrations=[given.model_dump(exclude_none=True) for given in request.integrations or []],
+        packing=request.packing,
+        max_length=request.max_length,
+        allow_truncated=request.allow_truncated,
+        early_stopping_patience=request.early_stopping_patience,
+        validation_fraction=request.validation_fraction,
     )
+    # Before the row is there: nobody can claim a job that will be failed.
+    error = check_files(services, params).error if small_enough(services, params) else None
     with services.store.write(durable=True) as session:
-        row = services.jobs.submit(KIND, params.model_dump(mode="json"), resources=["gpu"], session=session)
+        row = services.jobs.submit(
+            KIND, params.model_dump(mode="json"), resources=["gpu"], session=session, error=error
+        )
         session.flush()
         body = job_body(row)
         services.answer(session, body)
@@ -150,57 +122,54 @@ def _require(session: Session, job_id: str) -> JobRow:
     return row
 
 
-def _status(row: JobRow) -> str:
-    if row.status == "running":
-        return "running" if row.progress.get("phase") == "training" else "validating_files"
-    return {"incomplete": "failed"}.get(row.status, row.status)
-
-
-def job_body(row: JobRow) -> dict[str, Any]:
-    """The job in OpenAI's shape, every required key present."""
-    params, result = row.params, row.result or {}
-    hyper = result.get("hyperparameters") or params["hyperparameters"]
-    error = None
-    if row.error:
-        error = {"code": row.error.get("code"), "message": row.error.get("message"), "param": row.error.get("param")}
-    estimated = row.progress.get("estimated_finish")
-    return {
-        "id": row.id,
-        "object": "fine_tuning.job",
-        "created_at": int(row.created_at),
-        "error": error,
-        "fine_tuned_model": result.get("fine_tuned_model"),
-        "finished_at": int(row.finished_at) if row.finished_at else None,
-        "hyperparameters": hyper,
-        "model": params["model"],
-        "organization_id": "org-malmoi",
-        "result_files": result.get("result_files", []),
-        "seed": params["seed"],
-        "status": _status(row),
-        "trained_tokens": result.get("trained_tokens"),
-        "training_file": params["training_file"],
-        "validation_file": params["validation_file"],
-        "estimated_finish": int(estimated) if estimated else None,
-        "integrations": [],
-        "metadata": params.get("metadata"),
-        "method": {"type": "supervised", "supervised": {"hyperparameters": hyper}},
-        "user_provided_suffix": params.get("suffix"),
-        "recipe": params["recipe"],
-        "losses": result.get("losses"),
-    }
-
-
 def get_job(services: Services, job_id: str) -> dict[str, Any]:
     """One job."""
     with services.store.read() as session:
         return job_body(_require(session, job_id))
 
 
-def list_jobs(services: Services, after: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """A page of jobs, newest first."""
+def list_jobs(
+    services: Services, after: str | None, limit: int, metadata: Mapping[str, str] | Literal["null"] | None = None
+) -> tuple[list[dict[str, Any]], bool]:
+    """A page of jobs, newest first.
+
+    Args:
+        services: The opened services.
+        after: Id of the last job of the page before.
+        limit: Jobs at most.
+        metadata: Only jobs that carry all of these pairs, or (``null``) none at all.
+
+    Raises:
+        InvalidInputError: there is no job ``after``.
+    """
+    wanted = _metadata_filter(metadata)
+    found: list[JobRow] = []
     with services.store.read() as session:
-        rows, more = page(session, JobRow, filters=(JobRow.kind == KIND,), after=after, limit=limit, order="desc")
-        return [job_body(row) for row in rows], more
+        if after is not None and find(session, JobRow, JobRow.id == after, JobRow.kind == KIND) is None:
+            raise InvalidInputError(f"There is no fine-tuning job '{after}' to go on after.", param="after")
+        more, cursor = True, after
+        # Metadata are filtered here: keys may hold anything, and paths into JSON columns may not.
+        while more and len(found) <= limit:
+            rows, more = page(
+                session,
+                JobRow,
+                filters=(JobRow.kind == KIND,),
+                after=cursor,
+                limit=limit + 1 if metadata is None else BATCH,
+                order="desc",
+            )
+            cursor = rows[-1].id if rows else None
+            found += [row for row in rows if wanted(row.params.get("metadata"))]
+    return [job_body(row) for row in found[:limit]], len(found) > limit
+
+
+def _metadata_filter(
+    metadata: Mapping[str, str] | Literal["null"] | None,
+) -> Callable[[dict[str, str] | None], bool]:
+    if metadata == "null":
+        return lambda stored: not stored
+    pairs = (metadata or {}).items()
+    return lambda stored: pairs <= (stored or {}).items()
 
 
 def stop_job(services: Services, job_id: str, what: Literal["cancel", "pause"]) -> dict[str, Any]:
@@ -228,12 +197,7 @@ def list_events(services: Services, job_id: str, after: str | None, limit: int) 
 def list_checkpoints(
     services: Services, job_id: str, after: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    """A page of a job's kept checkpoints, newest first."""
+    """A page of a job's kept checkpoints, newest first, while it runs too."""
     with services.store.read() as session:
-        row = _require(session, job_id)
-        found = list(reversed((row.result or {}).get("checkpoints", [])))
-    ids = [entry["id"] for entry in found]
-    if after is not None and after not in ids:
-        raise InvalidInputError(f"'{after}' is no checkpoint of this job.", param="after")
-    start = ids.index(after) + 1 if after is not None else 0
-    return found[start : start + limit], len(found) > start + limit
+        _require(session, job_id)
+        return checkpoint_page(session, job_id, after, limit)

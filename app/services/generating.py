@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
 from app.services.generation import GenerationParams
+from app.services.generation_ending import decided_any, ended, paused
 from app.services.generation_prices import prices_of
 from app.services.generation_setup import Setup, build_generators, read_setup
+from app.services.generation_watch import LOOK_S, StopWatch, share_limits, watch
 from app.store.batches import SqlBatchLog
+from app.store.disk import DiskFullError, is_disk_full
 from app.store.generation import SqlPlan, SqlSampleSink
 from app.store.group_commit import GroupWriter
 from app.store.ledger import SqlLedger
-from app.store.queries import find
 from app.store.replies import SqlReplyCache
-from app.store.tables import DatasetRow
 from corpora.errors import MalmoiError
 from generators.base import Generator, SlotPlan, Workspace
 from generators.curation.judge import Judge
 from generators.llm.asker import Asker
 from generators.llm.batch import BatchModelClient
 from generators.llm.endpoint import Endpoints
-from generators.llm.errors import EndpointDownError, KeyRefusedError, QuotaExhaustedError
+from generators.llm.errors import (
+    EndpointDownError,
+    KeyRefusedError,
+    NonsenseReplyError,
+    QuotaExhaustedError,
+    RequestRefusedError,
+    SendingHeldError,
+)
 from generators.llm.factory import make_client
+from generators.llm.patient_ledger import PatientLedger
 from generators.llm.settings import LANGCHAIN_PREFIX, EndpointSettings
-from generators.pipeline import PipelineConfig, PipelineResult, Ports, run_pipeline
+from generators.pipeline import PipelineConfig, Ports, run_pipeline
 from generators.planning import restore_plan
 from generators.ports import Budget
 from generators.registry import GENERATORS
@@ -57,14 +66,21 @@ async def _generate(
         skipped = dict(setup.sources.skipped)
         context.event("warn", f"맞지 않는 행 {sum(skipped.values())}개를 건너뜁니다.", data={"skipped": skipped})
     prices = prices_of(services.settings, (params.model, params.judge_model))
-    ledger = SqlLedger(writer, Budget(**params.budget.model_dump()), prices)
+    # One for all models: whoever is refused waits for what the others have only reserved.
+    ledger = PatientLedger(SqlLedger(writer, Budget(**params.budget.model_dump()), prices))
     cache = SqlReplyCache(writer)
     models = _models(services, params, cache, ledger, SqlBatchLog(writer))
+    askers = {str(getattr(params, field)): model for field, model in models.items() if isinstance(model, Asker)}
+    # Not by name: a judge may be the same model behind a client of its own.
+    stop = StopWatch(context, [model for model in models.values() if isinstance(model, Asker)])
+    watching = asyncio.create_task(watch(services, context, askers, services.settings.model_down_after_s))
     try:
         sides = setup.sides(models.get("model"))
         weights = build_generators(params)
         plan = _plan(services, context, setup, weights, sides)
         context.progress({"window": params.window})
+        _tell_idle(context, weights, plan)
+        await _join(services, askers)
         curator = setup.curator()
         judge = models.get("judge_model")
         result = await run_pipeline(
@@ -87,16 +103,45 @@ async def _generate(
                 sink=SqlSampleSink(services.store, context.job_id, context.attempt, params.dataset_id),
                 ledger=ledger,
             ),
-            should_stop=lambda: context.should_stop() is not None,
+            should_stop=stop,
         )
-    except PAUSING as exc:
-        error = {"code": exc.code, "message": exc.message, "hint": exc.hint, "retryable": True}
-        context.event("warn", f"작업을 멈춥니다: {exc.message}", data=error)
-        return JobOutcome(status="paused", error=error)
+    except SendingHeldError:
+        return ended(services, context, params, None)
+    except Exception as exc:
+        return _held_up(services, context, exc)
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         for model in models.values():
             await model.aclose()
-    return _outcome(services, context, params, result)
+    return ended(services, context, params, result)
+
+
+def _held_up(services: Services, context: JobContext, exc: Exception) -> JobOutcome:
+    """Pause for what may pass; raise everything else."""
+    # It worked before: a model that was unloaded, a proxy that restarts. Nothing that was paid is lost.
+    later = isinstance(exc, RequestRefusedError | NonsenseReplyError) and decided_any(services, context.job_id)
+    if isinstance(exc, PAUSING) or (later and isinstance(exc, MalmoiError)):
+        return paused(services, context, exc)
+    if is_disk_full(exc):
+        return paused(services, context, DiskFullError())
+    raise exc
+
+
+def _tell_idle(context: JobContext, weights: Sequence[tuple[Generator, int]], plan: Sequence[SlotPlan]) -> None:
+    """Say which generators found nothing to work on: their share of the dataset would be missing silently."""
+    busy = {planned.generator for planned in plan}
+    for generator, _ in weights:
+        if generator.name not in busy:
+            message = f"{generator.name}: 문서나 원본에서 이 생성기가 다룰 내용을 찾지 못해 작업이 없습니다."
+            context.event("warn", message, data={"code": "nothing_to_do", "generator": generator.name})
+
+
+async def _join(services: Services, models: Mapping[str, Asker]) -> None:
+    """Where other jobs ask the same model under a limit a minute, wait until they have made room."""
+    limited = services.settings.model_requests_per_minute or services.settings.model_tokens_per_minute
+    if share_limits(services, models) > 1 and limited:
+        await asyncio.sleep(2 * LOOK_S)
 
 
 def _plan(
@@ -116,7 +161,7 @@ def _plan(
 
 
 def _models(
-    services: Services, params: GenerationParams, cache: SqlReplyCache, ledger: SqlLedger, batches: SqlBatchLog
+    services: Services, params: GenerationParams, cache: SqlReplyCache, ledger: PatientLedger, batches: SqlBatchLog
 ) -> dict[str, Asker | BatchModelClient]:
     """Clients of the job's models by the field that names them; a judge shares the job's cache and budget.
 
@@ -146,26 +191,3 @@ def _models(
         )
         made[field] = make_client(endpoint, cache=cache, ledger=ledger, endpoints=endpoints, batches=batches)
     return made
-
-
-def _outcome(services: Services, context: JobContext, params: GenerationParams, result: PipelineResult) -> JobOutcome:
-    with services.store.read() as session:
-        dataset = find(session, DatasetRow, DatasetRow.id == params.dataset_id)
-        version = dataset.version if dataset else None
-    summary = {"accepted": result.accepted, "rejected": result.rejected, "dataset_version": version}
-    context.event("info", f"생성을 마쳤습니다: 채택 {result.accepted}건, 거절 {result.rejected}건", data=summary)
-    if result.status == "stopped":
-        return JobOutcome(status="paused" if context.should_stop() == "pause" else "cancelled", result=summary)
-    error = None
-    if result.reason is not None:
-        short = MalmoiError(_REASONS.get(result.reason, result.reason), code=result.reason)
-        error = {"code": short.code, "message": short.message, "hint": "", "retryable": False}
-    return JobOutcome(status=result.status, result=summary, error=error)
-
-
-_REASONS = {
-    "budget_exhausted": "The budget does not cover another request; what was accepted is kept. Raise the budget and "
-    "resume the job.",
-    "no_new_candidates": "The plan is used up before the target was reached; what was accepted is kept. Add documents "
-    "or lower the target.",
-}

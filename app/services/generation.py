@@ -23,6 +23,7 @@ from app.services.generation_prices import check_money_limit
 from app.services.generation_progress import job_body
 from app.services.generation_sources import check_sources
 from app.services.labels import Identifier, Label, Storable
+from app.store.generation import plan_failed_again
 from app.store.paging import page
 from app.store.queries import Session, count, find, listed, lock
 from app.store.slots import slot_totals
@@ -103,6 +104,7 @@ class GenerationParams(GenerationRequest):
     heldout_documents: list[str]
     window: int = 8  # Slots that may run ahead of the last decided one; prompts depend on it.
     patience_from: int = 0  # First slot that counts for patience.
+    retried_below: int = 0  # Failed slots below this one have been planned again.
 
 
 def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tuple[list[str], list[str]]:
@@ -264,6 +266,8 @@ def resume_job(
 ) -> dict[str, Any]:
     """Queue a paused or incomplete job again, or one that reached its target and is to go beyond it.
 
+    Slots whose request failed are planned again, behind all others: what is decided stays as it is.
+
     Raises:
         InvalidInputError: a limit in dollars for a model that has no price.
         NotFoundError: there is no such job.
@@ -285,6 +289,9 @@ def resume_job(
             check_money_limit(services.settings, budget.max_cost_usd, asked)
         # Whoever resumes a job that brought nothing new wants it to try again from here.
         changes["patience_from"] = slot_totals(session, job_id).decided
-        services.jobs.resume(job_id, changes, session, ended_too=_more_wanted(session, row, target))
+        again = plan_failed_again(session, job_id, row.params.get("retried_below", 0))
+        changes["retried_below"] = again.below
+        more = bool(again.slots) or _more_wanted(session, row, target)
+        services.jobs.resume(job_id, changes, session, ended_too=more)
     services.wake()
     return get_job(services, job_id)

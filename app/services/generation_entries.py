@@ -125,7 +125,7 @@ def _check_entry(given: dict[str, Any], spec: GeneratorSpec, where: str) -> dict
         param = f"{where}.seed_tasks"
         raise InvalidInputError(f"'{param}': seed tasks are one of {', '.join(_SEEDS)}, or a file id.", param=param)
     entry = {"type": spec.name, "weight": checked.weight, "seed_tasks": checked.seed_tasks, **own}
-    return entry if checked.source is None else entry | {"source": checked.source}
+    return entry if checked.source is None else {**spec.with_source, **entry, "source": checked.source}
 
 
 def list_generators() -> list[dict[str, Any]]:

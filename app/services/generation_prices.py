@@ -53,8 +53,8 @@ def price_of(settings: Settings, model: str) -> Price | None:
 
 
 def prices_of(settings: Settings, models: Iterable[str | None]) -> dict[str, Price]:
-    """Prices of the models that are named and have one, by the name that the endpoint is given."""
-    found = {model.removeprefix(BATCH_PREFIX): price_of(settings, model) for model in models if model is not None}
+    """Prices of the models that are named and have one, by the name that claims carry: prefixes included."""
+    found = {model: price_of(settings, model) for model in models if model is not None}
     return {model: price for model, price in found.items() if price is not None}
 
 

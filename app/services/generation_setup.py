@@ -6,8 +6,9 @@ store and uploaded files; writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.services.context import Services
 from app.services.curation_request import curation_settings
@@ -19,10 +20,11 @@ from app.store.queries import find, listed
 from app.store.samples import row_to_sample
 from app.store.tables import ChunkRow, CorpusRow, SampleRow
 from corpora.records import Chunk, Sample
-from generators.base import Generator, ModelClient, SlotPlan, Workspace
+from generators.base import Generator, ModelClient, SlotPlan, SourceItem, Workspace
 from generators.curation.curator import Curator
 from generators.curation.decontamination import Contamination
 from generators.planning import plan_slots
+from generators.registry import GENERATORS
 from generators.self_instruct import reference_curation
 from generators.speech import SpeechContract
 from retrieval.embedders import HashedEmbedder
@@ -44,12 +46,26 @@ class Setup:
 
     def sides(self, model: ModelClient | None) -> tuple[Workspace, Workspace | None]:
         """Workspaces of the training and the held-out documents; each one's search sees its own side only."""
-        return self._workspace(self.train, model), self._workspace(self.heldout, model) if self.heldout else None
+        held = self._workspace(self.heldout, self.sources.heldout, model)
+        return self._workspace(self.train, self.sources.items, model), held if held.chunks or held.items else None
 
-    def _workspace(self, chunks: tuple[Chunk, ...], model: ModelClient | None) -> Workspace:
+    def _workspace(
+        self, chunks: tuple[Chunk, ...], items: Mapping[str, tuple[SourceItem, ...]], model: ModelClient | None
+    ) -> Workspace:
+        known = {chunk.id for chunk in chunks}
+        earlier: dict[str, tuple[Sample, ...]] = {}
+        for sample in self.earlier:
+            for chunk_id in sample.candidate.provenance.chunk_ids[:1]:
+                if chunk_id in known:
+                    earlier[chunk_id] = (*earlier.get(chunk_id, ()), sample)
         retriever = Retriever.build(chunks, self.embedder) if chunks and self.embedder is not None else None
         return Workspace(
-            chunks=chunks, retriever=retriever, seed_tasks=self.sources.seeds, items=self.sources.items, model=model
+            chunks=chunks,
+            retriever=retriever,
+            seed_tasks=self.sources.seeds,
+            items=items,
+            earlier=earlier,
+            model=model,
         )
 
     def plan(
@@ -58,7 +74,12 @@ class Setup:
         """The slots of a job that begins now."""
         params = self.params
         return plan_slots(
-            weights, sides, seed=params.seed, heldout_fraction=params.heldout_fraction, contract=self.contract
+            weights,
+            sides,
+            seed=params.seed,
+            heldout_fraction=params.heldout_fraction,
+            contract=self.contract,
+            pooled=frozenset(entry["type"] for entry in params.generators if _works_on_pool(entry)),
         )
 
     @property
@@ -118,7 +139,7 @@ def read_setup(services: Services, params: GenerationParams, job_id: str | None)
         train=train,
         heldout=heldout,
         embedder=embedder,
-        sources=read_sources(services, params.generators),
+        sources=read_sources(services, params.generators, params.heldout_fraction),
         earlier=samples,
     )
 
@@ -126,6 +147,14 @@ def read_setup(services: Services, params: GenerationParams, job_id: str | None)
 def build_generators(params: GenerationParams) -> list[tuple[Generator, int]]:
     """The job's generators with their weights."""
     return [(build_generator(entry), entry["weight"]) for entry in params.generators]
+
+
+def _works_on_pool(entry: dict[str, Any]) -> bool:
+    """Whether an entry's generator works on what the job itself makes."""
+    spec = GENERATORS[entry["type"]]
+    if not spec.uses_pool:
+        return False
+    return entry.get("start_from") == "pool" or (entry.get("source") is None and not spec.takes_seeds)
 
 
 def _protected(heldout: Sequence[Chunk]) -> Contamination | None:

@@ -7,9 +7,11 @@ from the accepted training samples of the dataset. Rows that do not fit are coun
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from app.services.context import Services
@@ -39,7 +41,8 @@ class Sources:
     """What a job's entries name, read."""
 
     seeds: tuple[SeedTask, ...] = ()  #: Seed tasks of all entries, each once.
-    items: dict[str, tuple[SourceItem, ...]] = field(default_factory=dict)  #: By generator.
+    items: dict[str, tuple[SourceItem, ...]] = field(default_factory=dict)  #: Of the training side, by generator.
+    heldout: dict[str, tuple[SourceItem, ...]] = field(default_factory=dict)  #: Held-out rows of files, by generator.
     skipped: Counter[str] = field(default_factory=Counter)  #: Rows that do not fit, by reason.
 
 
@@ -65,8 +68,13 @@ def check_sources(session: Session, entries: Iterable[dict[str, Any]]) -> None:
             require_dataset(session, source)
 
 
-def read_sources(services: Services, entries: Iterable[dict[str, Any]]) -> Sources:
+def read_sources(services: Services, entries: Iterable[dict[str, Any]], heldout_fraction: float) -> Sources:
     """Everything that ``entries`` name.
+
+    Args:
+        services: The opened store.
+        entries: Of the job.
+        heldout_fraction: Share of a file's groups of rows that is held out, rounded down.
 
     Raises:
         InvalidInputError: a file is in no known format, holds no row that fits, or holds too many.
@@ -74,6 +82,7 @@ def read_sources(services: Services, entries: Iterable[dict[str, Any]]) -> Sourc
     """
     seeds: dict[str, SeedTask] = {}
     items: dict[str, tuple[SourceItem, ...]] = {}
+    heldout: dict[str, tuple[SourceItem, ...]] = {}
     skipped: Counter[str] = Counter()
     for entry in entries:
         name = entry["type"]
@@ -81,9 +90,32 @@ def read_sources(services: Services, entries: Iterable[dict[str, Any]]) -> Sourc
             seeds.update({task.id: task for task in _seeds(services, entry["seed_tasks"], skipped)})
         source = entry.get("source")
         if source is not None:
-            found = _file_items(services, source, skipped) if source.startswith("file-") else _samples(services, source)
-            items[name] = tuple(_capped(found, source))
-    return Sources(seeds=tuple(seeds.values()), items=items, skipped=skipped)
+            if source.startswith("file-"):
+                rows = tuple(_capped(_file_items(services, source, skipped), source))
+                items[name], held = _hold_out(rows, heldout_fraction)
+                if held:
+                    heldout[name] = held
+            else:
+                items[name] = tuple(_capped(_samples(services, source), source))
+    return Sources(seeds=tuple(seeds.values()), items=items, heldout=heldout, skipped=skipped)
+
+
+def _hold_out(rows: Sequence[SourceItem], fraction: float) -> tuple[tuple[SourceItem, ...], tuple[SourceItem, ...]]:
+    """Training rows and held-out rows; rows of one group (an article, a dialogue) stay together.
+
+    Who is held out goes by the hash of what a group says, as with documents: the same file gives the same test rows in
+    every job.
+    """
+    texts: dict[str, list[str]] = {}
+    for row in rows:
+        said = row.text or "\n".join(message.content for message in row.messages)
+        texts.setdefault(row.group or row.id, []).append(said)
+    ranked = sorted(texts, key=lambda group: hashlib.sha256("\n".join(texts[group]).encode()).digest())
+    held = frozenset(ranked[: int(Fraction(str(fraction)) * len(ranked))])
+    return (
+        tuple(row for row in rows if (row.group or row.id) not in held),
+        tuple(row for row in rows if (row.group or row.id) in held),
+    )
 
 
 def _capped(items: Iterable[SourceItem], source: str) -> Iterator[SourceItem]:
@@ -157,4 +189,10 @@ def _samples(services: Services, dataset_id: str) -> Iterator[SourceItem]:
         for row in listed(session, SampleRow, *conditions, order_by=SampleRow.seq):
             sample = row_to_sample(row)
             messages: tuple[Message, ...] = sample.candidate.messages
-            yield SourceItem(id=sample.id, messages=messages, group=sample.candidate.group_id or sample.id)
+            yield SourceItem(
+                id=sample.id,
+                messages=messages,
+                group=sample.candidate.group_id or sample.id,
+                origin=sample.candidate.provenance,
+                grounded=sample.candidate.grounded,
+            )

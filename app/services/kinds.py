@@ -8,8 +8,12 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobKind, JobOutcome
+from app.services.adapters_hub import UploadParams, run_upload
+from app.services.adapters_merge import MergeParams, run_merge
 from app.services.context import Services
 from app.services.curating import CurateParams, run_curate
+from app.services.evaluating import run_evaluate
+from app.services.evaluation_request import EvaluateParams
 from app.services.generating import run_generate
 from app.services.generation import GenerationParams
 from app.services.importing import ImportParams, run_import
@@ -46,4 +50,7 @@ KINDS: dict[str, JobKind] = {
     "import": JobKind(name="import", params=ImportParams, run=_with_services(run_import)),
     "curate": JobKind(name="curate", params=CurateParams, run=_with_services(run_curate)),
     "train": JobKind(name="train", params=TrainJobParams, run=_with_services(run_train)),
+    "merge": JobKind(name="merge", params=MergeParams, run=_with_services(run_merge)),
+    "upload": JobKind(name="upload", params=UploadParams, run=_with_services(run_upload)),
+    "evaluate": JobKind(name="evaluate", params=EvaluateParams, run=_with_services(run_evaluate)),
 }

@@ -1,4 +1,8 @@
-"""Models that can be trained or chatted with: bases on this machine, ``malmoi-demo``, and finished adapters."""
+"""Models that can be trained or chatted with: bases on this machine, ``malmoi-demo``, finished adapters, checkpoints.
+
+A base is a folder in MALMOI_MODELS_DIR, named as it is there: ``name``, or ``org/name`` where folders are nested as on
+the hub. Checkpoints are not listed, as OpenAI does not; they can be retrieved and used by their names.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.services.base_checks import architecture_of, check_base
+from app.services.checkpoints import find_checkpoint
 from app.services.context import Services
-from app.store.queries import find, listed
-from app.store.tables import AdapterRow
-from corpora.errors import InvalidInputError, NotFoundError, UnavailableError
-from training.recipes import RECIPES, recipe_for
+from app.services.merged import merged_folders, origin_of, recipe_of
+from app.store.queries import find, latest, listed
+from app.store.tables import AdapterRow, CheckpointRow, JobRow
+from corpora.errors import InvalidInputError, MalmoiError, NotFoundError, UnavailableError
+from training.licence import licence_of
+from training.recipes import RECIPES, Recipe, recipe_for
 
 __all__ = [
     "DEMO_MODEL",
     "Base",
     "ChatTarget",
     "chat_target",
-    "delete_model",
     "demo_path",
     "get_model",
     "list_models",
+    "require_base",
     "resolve_base",
 ]
 
@@ -29,6 +37,8 @@ DEMO_MODEL = "malmoi-demo"
 OWNER = "malmoi"
 #: ``org/name`` as the hub spells it.
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+#: How names of fine-tuned models and of their checkpoints begin.
+_TUNED = "ft:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,115 +65,207 @@ def demo_path(services: Services) -> Path:
 
 
 def _folders(services: Services) -> dict[str, Path]:
+    """Folders of bases by name, whether whole or not: one that lacks its configuration is there to be complained of."""
+    found = merged_folders(services)
     root = services.settings.models_dir
     if root is None or not root.is_dir():
-        return {}
-    return {path.parent.name: path.parent.resolve() for path in sorted(root.glob("*/config.json"))}
-
-
-def _find_base(services: Services, model: str) -> str | None:
-    """The folder or hub name of a base, or None when there is no such base."""
-    if model == DEMO_MODEL:
-        return str(demo_path(services))
-    folder = _folders(services).get(model)
-    if folder is not None:
-        return str(folder)
-    return model if HUB_NAME.fullmatch(model) else None
+        return found
+    for path in sorted(child for child in root.iterdir() if child.is_dir()):
+        inner = sorted(config.parent for config in path.glob("*/config.json"))
+        if inner and not (path / "config.json").is_file():
+            found |= {f"{path.name}/{folder.name}": folder.resolve() for folder in inner}
+        else:
+            found[path.name] = path.resolve()
+    return found
 
 
 def resolve_base(services: Services, model: str, recipe: str | None) -> Base:
-    """The base that ``model`` names, with its recipe.
+    """The base that ``model`` names, with its recipe, after a look at its folder.
 
     Raises:
-        InvalidInputError: there is no such base (``model_not_found``) or no such recipe (``recipe_not_found``).
+        InvalidInputError: there is no such base (``model_not_found``) or no such recipe (``recipe_not_found``), the
+            recipe does not fit, the model is a fine-tuned one, or its folder is refused (``app.services.base_checks``).
     """
-    path = _find_base(services, model)
-    if path is None:
+    if model.startswith(_TUNED):
         raise InvalidInputError(
-            f"There is no base model '{model}'; GET /v1/models lists those that are ready. Put a folder of that name "
-            "into MALMOI_MODELS_DIR, or give a hub name such as 'org/name'.",
+            f"'{model}' is a fine-tuned model, and a training begins with a base. Merge it with POST "
+            f"/v1/models/{model}/merge and train the merged model, or train its base with the rows of both.",
             param="model",
-            code="model_not_found",
+            code="model_not_trainable",
         )
     if recipe is not None and recipe not in RECIPES:
         raise InvalidInputError(
             f"There is no recipe '{recipe}'; there are: {', '.join(RECIPES)}.", param="recipe", code="recipe_not_found"
         )
-    return Base(name=model, path=path, recipe=recipe_for(model, recipe).name)
+    if model == DEMO_MODEL:
+        return Base(name=model, path=str(demo_path(services)), recipe=recipe_for(model, recipe).name)
+    folder = _folders(services).get(model)
+    if folder is not None:
+        check_base(folder)
+        fitting = recipe_for(model, recipe or recipe_of(folder), architecture_of(folder))
+        return Base(name=model, path=str(folder), recipe=fitting.name)
+    if HUB_NAME.fullmatch(model):
+        return Base(name=model, path=model, recipe=recipe_for(model, recipe).name)
+    raise InvalidInputError(
+        f"There is no base model '{model}'; GET /v1/models lists those that are ready. Put a folder of that name "
+        "into MALMOI_MODELS_DIR, or give a hub name such as 'org/name'.",
+        param="model",
+        code="model_not_found",
+    )
 
 
-def _adapters(services: Services) -> list[AdapterRow]:
-    with services.store.read() as session:
-        return listed(session, AdapterRow, order_by=AdapterRow.seq.desc())
+def _model(name: str, created: float, recipe: str, **extra: object) -> dict[str, Any]:
+    defaults = {"base_model": None, "licence": None, "ready": True, "problem": None}
+    return {"id": name, "object": "model", "created": int(created), "owned_by": OWNER, "recipe": recipe} | (
+        defaults | extra
+    )
 
 
-def _model(name: str, created: float, **extra: object) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": int(created), "owned_by": OWNER, **extra}
+def _demo_model(services: Services) -> dict[str, Any]:
+    recipe = recipe_for(DEMO_MODEL, None)
+    ready = (demo_path(services) / "config.json").is_file()
+    return _model(DEMO_MODEL, 0, recipe.name, licence=recipe.licence, ready=ready)
+
+
+def _base_model(name: str, folder: Path) -> dict[str, Any]:
+    """A folder as a model; what is wrong with it is told instead of hiding it."""
+    try:
+        check_base(folder, vocabulary=False)
+        recipe: Recipe | None = recipe_for(name, recipe_of(folder), architecture_of(folder))
+    except MalmoiError as exc:
+        return _model(name, folder.stat().st_mtime, RECIPES["auto"].name, ready=False, problem=exc.message)
+    assert recipe is not None
+    created = (folder / "config.json").stat().st_mtime
+    licence = licence_of(str(folder), recipe).name
+    return _model(name, created, recipe.name, licence=licence, base_model=origin_of(folder).get("base_model"))
+
+
+def _adapter_model(row: AdapterRow) -> dict[str, Any]:
+    problem = _lost(row.path, row.base_path)
+    extra = {"base_model": row.base_model, "ready": problem is None, "problem": problem}
+    return _model(row.id, row.created_at, row.recipe, **extra)
+
+
+def _lost(adapter: str, base: str) -> str | None:
+    """What an adapter lacks of its files and its base's, if anything."""
+    if not Path(adapter).is_dir():
+        return f"Its files are gone from {adapter}."
+    return f"Its base model is gone from {base}." if _base_is_gone(base) else None
+
+
+def _base_is_gone(base: str) -> bool:
+    """Whether a base that lay in a folder does so no more; one named as on the hub lies in a cache of its own."""
+    return Path(base).is_absolute() and not (Path(base) / "config.json").is_file()
+
+
+def require_base(model: str, base: str) -> None:
+    """Refuse a fine-tuned model or checkpoint whose base is gone: what loads it later would fail.
+
+    Raises:
+        NotFoundError: there is no model in the folder ``base`` (``base_model_missing``).
+    """
+    if _base_is_gone(base):
+        raise NotFoundError(
+            f"The base model of '{model}' is gone from {base}; put its folder back there.",
+            param="model",
+            code="base_model_missing",
+        )
 
 
 def list_models(services: Services) -> list[dict[str, Any]]:
-    """Every model that is ready, adapters first; ``malmoi-demo`` is always listed and built at its first use."""
-    ready = (demo_path(services) / "config.json").is_file()
-    listed = [
-        _model(row.id, row.created_at, base_model=row.base_model, recipe=row.recipe, ready=True)
-        for row in _adapters(services)
-    ]
-    listed.append(_model(DEMO_MODEL, 0, recipe=recipe_for(DEMO_MODEL, None).name, ready=ready))
-    for name, path in _folders(services).items():
-        created = (path / "config.json").stat().st_mtime
-        listed.append(_model(name, created, recipe=recipe_for(name, None).name, ready=True))
-    return listed
+    """Every model, adapters first; ``malmoi-demo`` is always listed and built at its first use."""
+    with services.store.read() as session:
+        adapters = listed(session, AdapterRow, order_by=AdapterRow.seq.desc())
+    folders = _folders(services)
+    models = [*map(_adapter_model, adapters), _demo_model(services)]
+    models += [_base_model(name, folder) for name, folder in folders.items()]
+    # A base that a training has fetched from the hub lies in its cache.
+    fetched = {row.base_model: row for row in adapters if row.base_model == row.base_path}
+    models += [_fetched_model(row) for name, row in fetched.items() if name not in folders]
+    return models
 
 
-def get_model(services: Services, model: str) -> dict[str, Any]:
-    """One model.
+def _fetched_model(row: AdapterRow) -> dict[str, Any]:
+    recipe = recipe_for(row.base_model, None)
+    return _model(row.base_model, row.created_at, recipe.name, licence=recipe.licence)
 
-    Raises:
-        NotFoundError: there is none of that name.
-    """
-    for entry in list_models(services):
-        if entry["id"] == model:
-            return entry
-    raise NotFoundError(
+
+def _missing(model: str) -> NotFoundError:
+    return NotFoundError(
         f"There is no model '{model}'; GET /v1/models lists them.", param="model", code="model_not_found"
     )
 
 
-def delete_model(services: Services, model: str) -> dict[str, Any]:
-    """Forget a fine-tuned model; its files stay with the job's run until the data folder is cleaned.
+def get_model(services: Services, model: str) -> dict[str, Any]:
+    """One model: listed, or a checkpoint.
 
     Raises:
-        InvalidInputError: it is a base model.
         NotFoundError: there is none of that name.
     """
-    get_model(services, model)
-    with services.store.write() as session:
-        row = find(session, AdapterRow, AdapterRow.id == model)
-        if row is None:
-            raise InvalidInputError(f"'{model}' is a base model; only fine-tuned models can be deleted.", param="model")
-        session.delete(row)
-    return {"id": model, "object": "model", "deleted": True}
+    with services.store.read() as session:
+        checkpoint = find_checkpoint(session, model)
+        if checkpoint is not None:
+            params = _job_of(services, checkpoint).params
+            recipe, base = params["recipe"], params["model"]
+            problem = _lost(checkpoint.path, params["base_path"])
+            extra = {"base_model": base, "ready": problem is None, "problem": problem}
+            return _model(model, checkpoint.created_at, recipe, **extra)
+    for entry in list_models(services):
+        if entry["id"] == model:
+            return entry
+    raise _missing(model)
+
+
+def _job_of(services: Services, checkpoint: CheckpointRow) -> JobRow:
+    return services.jobs.get(checkpoint.job_id)
 
 
 def chat_target(services: Services, model: str) -> ChatTarget:
-    """What to load in order to chat with ``model``.
+    """What to load in order to chat with ``model``: a base, a fine-tuned model or a checkpoint.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: there is none of that name, or its files or its base's are gone.
+        InvalidInputError: it is a folder that is refused as a base.
         UnavailableError: ``malmoi-demo`` is not built yet (``model_building``).
     """
     with services.store.read() as session:
         row = find(session, AdapterRow, AdapterRow.id == model)
-        if row is not None:
-            return ChatTarget(base_path=row.base_path, adapter_path=row.path, recipe=row.recipe)
-    get_model(services, model)
-    if model == DEMO_MODEL and not (demo_path(services) / "config.json").is_file():
+        checkpoint = None if row is not None else find_checkpoint(session, model)
+        # The base of a fine-tuned model answers too, wherever it came from.
+        tuned = latest(session, AdapterRow, AdapterRow.base_model == model)
+    if row is not None:
+        return _with_adapter(row.base_path, row.path, row.recipe, model)
+    if checkpoint is not None:
+        params = _job_of(services, checkpoint).params
+        return _with_adapter(params["base_path"], checkpoint.path, params["recipe"], model)
+    if model == DEMO_MODEL:
+        return _demo_target(services)
+    folder = _folders(services).get(model)
+    if folder is not None:
+        check_base(folder, vocabulary=False)
+        recipe = recipe_for(model, recipe_of(folder), architecture_of(folder))
+        return ChatTarget(base_path=str(folder), adapter_path=None, recipe=recipe.name)
+    if tuned is None or tuned.base_path != model:
+        raise _missing(model)
+    return ChatTarget(base_path=tuned.base_path, adapter_path=None, recipe=recipe_for(model, None).name)
+
+
+def _with_adapter(base: str, adapter: str, recipe: str, model: str) -> ChatTarget:
+    if not Path(adapter).is_dir():
+        raise NotFoundError(
+            f"The files of '{model}' are gone from {adapter}.", param="model", code="model_files_missing"
+        )
+    require_base(model, base)
+    return ChatTarget(base_path=base, adapter_path=adapter, recipe=recipe)
+
+
+def _demo_target(services: Services) -> ChatTarget:
+    path = demo_path(services)
+    if not (path / "config.json").is_file():
         raise UnavailableError(
             "malmoi-demo, the smoke-test model, is built by the first training job that needs it; start one with "
             "POST /v1/fine_tuning/jobs and ask again when it has finished.",
             param="model",
             code="model_building",
         )
-    path = _find_base(services, model)
-    assert path is not None
-    return ChatTarget(base_path=path, adapter_path=None, recipe=recipe_for(model, None).name)
+    return ChatTarget(base_path=str(path), adapter_path=None, recipe=recipe_for(DEMO_MODEL, None).name)

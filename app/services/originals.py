@@ -1,4 +1,4 @@
-"""The uploaded files behind imported datasets: gone with the dataset, unless something else needs the same bytes.
+"""The bytes behind files and imported datasets: gone with what named them, unless something else needs them.
 
 A dataset may have been masked; the file that it came from was not. Bytes are stored once by their hash, so a document,
 a file, another dataset or a job that may go on may rest on them too; then they stay.
@@ -13,7 +13,7 @@ from app.services.curation_jobs import IMPORT
 from app.store.queries import Session, count, find, listed
 from app.store.tables import DatasetRow, DocumentRow, FileRow, JobRow
 
-__all__ = ["remove_original"]
+__all__ = ["remove_bytes", "remove_original"]
 
 #: Seconds that an upload of the same bytes may take from the blob store to its row.
 UNDER_WAY_S = 3600.0
@@ -28,8 +28,20 @@ def remove_original(services: Services, session: Session, job: JobRow) -> bool:
     Returns:
         False where something else needs the bytes.
     """
-    sha256: str = job.params["sha256"]
-    if _needed(session, job, sha256) or _uploaded_again(services, job, sha256):
+    return _remove(services, session, job.params["sha256"], job.created_at, job)
+
+
+def remove_bytes(services: Services, session: Session, sha256: str, created_at: float) -> bool:
+    """Delete the bytes of a file whose row, made at ``created_at``, is gone in this transaction.
+
+    Returns:
+        False where something else needs the bytes.
+    """
+    return _remove(services, session, sha256, created_at, None)
+
+
+def _remove(services: Services, session: Session, sha256: str, created_at: float, job: JobRow | None) -> bool:
+    if _needed(session, job, sha256) or _uploaded_again(services, sha256, created_at):
         return False
     for link in services.folder("imports").glob(f"{sha256}*"):
         link.unlink(missing_ok=True)
@@ -37,20 +49,22 @@ def remove_original(services: Services, session: Session, job: JobRow) -> bool:
     return True
 
 
-def _needed(session: Session, job: JobRow, sha256: str) -> bool:
-    """Whether anything but ``job`` rests on the bytes."""
+def _needed(session: Session, job: JobRow | None, sha256: str) -> bool:
+    """Whether anything but the import ``job`` rests on the bytes."""
     if count(session, FileRow, FileRow.sha256 == sha256) or count(session, DocumentRow, DocumentRow.sha256 == sha256):
         return True
     # Whatever a kind calls it: a job keeps the bytes it was given, even when their file is deleted meanwhile.
     unfinished = listed(session, JobRow, JobRow.kind != IMPORT, JobRow.status.not_in(("succeeded", "cancelled")))
     if any(sha256 in json.dumps(other.params) for other in unfinished):
         return True
-    same = (JobRow.kind == IMPORT, JobRow.id != job.id, JobRow.params["sha256"].as_string() == sha256)
-    owners = {other.params["dataset_id"] for other in listed(session, JobRow, *same)} - {job.params["dataset_id"]}
+    imports = listed(session, JobRow, JobRow.kind == IMPORT, JobRow.params["sha256"].as_string() == sha256)
+    owners = {other.params["dataset_id"] for other in imports}
+    if job is not None:
+        owners.discard(job.params["dataset_id"])
     return any(find(session, DatasetRow, DatasetRow.id == owner) is not None for owner in owners)
 
 
-def _uploaded_again(services: Services, job: JobRow, sha256: str) -> bool:
+def _uploaded_again(services: Services, sha256: str, created_at: float) -> bool:
     """Whether the same bytes came in just now, perhaps for an object whose row is still to be written."""
     stored = services.blobs.stored_at(sha256)
-    return stored is not None and stored > max(job.created_at, services.now() - UNDER_WAY_S)
+    return stored is not None and stored > max(created_at, services.now() - UNDER_WAY_S)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.store.database import Store
 from app.store.jobs import hold
+from app.store.sample_documents import documents_of, existing
 from app.store.samples import row_to_sample, sample_to_row
-from app.store.tables import DatasetRow, DocumentRow, PlanRow, SampleRow, SlotRow
+from app.store.tables import DatasetRow, DocumentRow, PlanRow, SampleDocumentRow, SampleRow, SlotRow
 from generators.ports import SlotOutcome, Usage
 
-__all__ = ["SqlPlan", "SqlSampleSink"]
+__all__ = ["Again", "SqlPlan", "SqlSampleSink", "plan_failed_again"]
+
+#: Causes of failed slots that may be gone when somebody resumes the job.
+RETRIABLE = ("request_failed", "context_too_small")
 
 
 class SqlPlan:
@@ -37,7 +41,7 @@ class SqlPlan:
         return None if row is None else [(generator, held, source) for generator, held, source in row.slots]
 
     def put(self, slots: Sequence[tuple[str, bool, str | None]]) -> None:
-        """Fix the plan; it is never changed.
+        """Fix the plan; it is never changed, only added to by ``plan_failed_again``.
 
         Raises:
             LostLeaseError: another attempt has taken over.
@@ -45,6 +49,35 @@ class SqlPlan:
         with self._store.write() as session:
             hold(session, self._job_id, self._attempt)
             session.add(PlanRow(job_id=self._job_id, planned=len(slots), slots=[list(entry) for entry in slots]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    """Failed slots that were planned again."""
+
+    slots: int  #: How many.
+    below: int  #: Failed slots below this one need not be looked at again.
+
+
+def plan_failed_again(session: Session, job_id: str, from_slot: int) -> Again:
+    """Plan slots again whose requests failed, behind all others; those that are decided stay decided.
+
+    Args:
+        session: The caller's transaction.
+        job_id: A job that is at rest.
+        from_slot: Failed slots below it have been planned again already.
+    """
+    plan = session.get(PlanRow, job_id)
+    failed = session.scalars(
+        select(SlotRow.slot)
+        .where(SlotRow.job_id == job_id, SlotRow.slot >= from_slot, SlotRow.failed.in_(RETRIABLE))
+        .order_by(SlotRow.slot)
+    ).all()
+    if plan is None or not failed:
+        return Again(slots=0, below=from_slot)
+    plan.slots = [*plan.slots, *(plan.slots[slot] for slot in failed)]
+    plan.planned = len(plan.slots)
+    return Again(slots=len(failed), below=failed[-1] + 1)
 
 
 class SqlSampleSink:
@@ -112,23 +145,23 @@ class SqlSampleSink:
                     **asdict(outcome.usage),
                 )
             )
-            gone = _gone(session, outcome)
+            resting = documents_of(session, outcome.samples)
+            named = set().union(*resting.values())
+            gone = named - existing(session, named)
             for position, sample in enumerate(outcome.samples):
                 row = sample_to_row(
                     sample, dataset_id=self._dataset_id, job_id=self._job_id, position=position, now=now
                 )
-                row.source_deleted = row.document_id in gone
+                row.source_deleted = not gone.isdisjoint(resting[sample.id])
                 session.add(row)
+            # The samples first: each pair points at one.
+            session.flush()
+            session.add_all(
+                SampleDocumentRow(sample_id=sample_id, document_id=document_id)
+                for sample_id, documents in resting.items()
+                for document_id in sorted(documents)
+            )
             if any(sample.accepted for sample in outcome.samples):
                 session.execute(
                     update(DatasetRow).where(DatasetRow.id == self._dataset_id).values(version=DatasetRow.version + 1)
                 )
-
-
-def _gone(session: Session, outcome: SlotOutcome) -> set[str]:
-    """Documents that the slot's samples rest on and that were deleted while it ran."""
-    wanted = {sample.candidate.provenance.document_id for sample in outcome.samples} - {None}
-    if not wanted:
-        return set()
-    there = session.scalars(select(DocumentRow.id).where(DocumentRow.id.in_(wanted)))
-    return {str(document_id) for document_id in wanted} - set(there)

@@ -19,14 +19,25 @@ from app.store.tables import EventRow, JobRow, ResourceRow
 from corpora.errors import ConflictError, MalmoiError, NotFoundError
 from corpora.ids import new_id
 
-__all__ = ["ENDED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseError", "hold"]
+__all__ = ["ENDED", "LEASED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseError", "drop_expired_leases", "hold"]
 
 LEASE_S = 30.0
 #: Attempts that may die without a word before the job is given up.
 MAX_CRASHES = 5
+#: Status of a row that is no job and holds resources all the same; see ``app.store.leases``.
+LEASED = "leased"
 ENDED = frozenset({"succeeded", "incomplete", "failed", "cancelled"})
 RESUMABLE = frozenset({"paused", "incomplete"})
-PREFIXES = {"train": "ftjob", "generate": "genjob", "index": "indexjob", "import": "importjob", "curate": "curjob"}
+PREFIXES = {
+    "train": "ftjob",
+    "generate": "genjob",
+    "index": "indexjob",
+    "import": "importjob",
+    "curate": "curjob",
+    "evaluate": "eval",
+    "merge": "mergejob",
+    "upload": "uploadjob",
+}
 
 
 class LostLeaseError(MalmoiError):
@@ -43,9 +54,14 @@ class JobStore:
         self._clock = clock
 
     def submit(
-        self, kind: str, params: dict[str, Any], resources: Sequence[str] = (), session: Session | None = None
+        self,
+        kind: str,
+        params: dict[str, Any],
+        resources: Sequence[str] = (),
+        session: Session | None = None,
+        error: dict[str, Any] | None = None,
     ) -> JobRow:
-        """Queue a job, inside the caller's transaction where one is given."""
+        """Queue a job, inside the caller's transaction where one is given; with ``error`` it has failed already."""
         row = JobRow(
             id=new_id(PREFIXES.get(kind, "job")).replace("_", "-", 1),
             kind=kind,
@@ -64,18 +80,19 @@ class JobStore:
             started_at=None,
             finished_at=None,
         )
-        if session is not None:
-            session.add(row)
-            session.flush()
-            return row
-        with self._store.write(durable=True) as own:
+        with contextlib.nullcontext(session) if session is not None else self._store.write(durable=True) as own:
             own.add(row)
+            own.flush()
+            if error is not None:
+                row.error = error
+                self._end(own, row, "failed", row.created_at)
         return row
 
     def claim(self, owner: str, kinds: Sequence[str], lease_s: float = LEASE_S) -> JobRow | None:
         """The oldest job that may run now, leased to ``owner`` under a new attempt number, or None."""
         now = self._clock()
         with self._store.write(durable=True) as session:
+            drop_expired_leases(session, now)
             waiting = session.scalars(
                 select(JobRow)
                 .where(
@@ -232,10 +249,7 @@ class JobStore:
             retryable = row.status == "failed" and bool((row.error or {}).get("retryable"))
             more = ended_too and row.status == "succeeded"
             if row.status not in RESUMABLE and not retryable and not more:
-                raise ConflictError(
-                    f"Job '{job_id}' is {row.status}; only paused and incomplete jobs can be resumed, and failed ones "
-                    "whose error is retryable."
-                )
+                raise ConflictError(_not_resumable(row))
             row.params = row.params | changes
             row.status, row.error, row.finished_at, row.crashes = "queued", None, None, 0
             return row
@@ -257,6 +271,11 @@ class JobStore:
         if row is None:
             raise NotFoundError(f"There is no job '{job_id}'.", code="job_not_found")
         return row
+
+
+def drop_expired_leases(session: Session, now: float) -> None:
+    """Free what was leased by somebody who is gone; jobs' own leases are the claim's business."""
+    session.execute(delete(JobRow).where(JobRow.status == LEASED, JobRow.lease_until < now))
 
 
 def hold(session: Session, job_id: str, attempt: int) -> JobRow:
@@ -283,3 +302,14 @@ def _take(session: Session, row: JobRow) -> bool:
     session.add_all(ResourceRow(name=name, job_id=row.id) for name in row.resources if name not in owners)
     session.flush()
     return True
+
+
+def _not_resumable(row: JobRow) -> str:
+    if row.status == "running" and row.stop_requested is not None:
+        return f"Job '{row.id}' is still stopping ('{row.stop_requested}'); resume it when its status is 'paused'."
+    if row.status == "succeeded":
+        return f"Job '{row.id}' has succeeded; it goes on only for a target above what it has accepted."
+    return (
+        f"Job '{row.id}' is {row.status}; only paused and incomplete jobs can be resumed, and failed ones whose error "
+        "is retryable."
+    )

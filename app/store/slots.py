@@ -21,6 +21,7 @@ class SlotTotals:
     failures: dict[str, int]  #: Slots that could not run, by cause.
     candidates: int  #: Candidates that the decided slots gave, as counted when they were committed.
     cached_requests: int  #: Replies taken from the cache.
+    empty: int  #: Slots that ran and gave no candidate at all.
 
     @property
     def failed(self) -> int:
@@ -43,6 +44,9 @@ def slot_totals(session: Session, job_id: str) -> SlotTotals:
     decided, cached, candidates = session.execute(
         select(func.count(), func.sum(SlotRow.cached_requests), func.sum(SlotRow.candidates)).where(mine)
     ).one()
+    empty = session.scalar(
+        select(func.count()).select_from(SlotRow).where(mine, SlotRow.failed.is_(None), SlotRow.candidates == 0)
+    )
     failures = session.execute(
         select(SlotRow.failed, func.count())
         .where(mine, SlotRow.failed.is_not(None))
@@ -55,6 +59,7 @@ def slot_totals(session: Session, job_id: str) -> SlotTotals:
         failures={str(cause): count for cause, count in failures},
         candidates=int(candidates or 0),
         cached_requests=int(cached or 0),
+        empty=int(empty or 0),
     )
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.table_base import AUTO, CASCADE, Base, Seq
+from app.store.training_tables import AdapterRow, CheckpointRow, FileRow
 
 __all__ = [
     "AdapterRow",
     "Base",
+    "CheckpointRow",
     "ChunkRow",
     "CorpusRow",
     "DatasetRow",
@@ -26,23 +30,10 @@ __all__ = [
     "ReplyRow",
     "ReservationRow",
     "ResourceRow",
+    "SampleDocumentRow",
     "SampleRow",
     "SlotRow",
 ]
-
-# SQLite only counts up by itself on INTEGER; PostgreSQL deserves 64 bits.
-Seq = BigInteger().with_variant(Integer, "sqlite")
-CASCADE = "CASCADE"
-AUTO = {"sqlite_autoincrement": True}
-
-
-class Base(DeclarativeBase):
-    """Declarative base; strings are TEXT, dictionaries and lists JSON."""
-
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 -- SQLAlchemy's own convention
-    #: SQLite gives a deleted row's number away again unless told not to: a cursor or an index file would then point
-    #: at another object.
-    __table_args__: Any = AUTO
 
 
 class CorpusRow(Base):
@@ -238,6 +229,14 @@ class SampleRow(Base):
     created_at: Mapped[float]
 
 
+class SampleDocumentRow(Base):
+    """A document that a sample rests on: the one it was made for, or one that it cites or shows."""
+
+    __tablename__ = "sample_documents"
+    sample_id: Mapped[str] = mapped_column(ForeignKey("samples.id", ondelete=CASCADE), primary_key=True)
+    document_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
 class ReplyRow(Base):
     """A cached successful reply of a model."""
 
@@ -290,37 +289,6 @@ class ReservationRow(Base):
     latency: Mapped[float | None]
     created_at: Mapped[float]
     settled_at: Mapped[float | None]
-
-
-class FileRow(Base):
-    """An uploaded or produced file; its bytes lie in the blob store under ``sha256``."""
-
-    __tablename__ = "files"
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    filename: Mapped[str]
-    purpose: Mapped[str]
-    bytes: Mapped[int]
-    sha256: Mapped[str] = mapped_column(index=True)
-    status: Mapped[str]
-    status_details: Mapped[str | None]
-    created_at: Mapped[float]
-
-
-class AdapterRow(Base):
-    """A finished fine-tuned model."""
-
-    __tablename__ = "adapters"
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    job_id: Mapped[str] = mapped_column(index=True)
-    base_model: Mapped[str]
-    recipe: Mapped[str]
-    #: Folder of the base model's weights on this machine.
-    base_path: Mapped[str]
-    #: Folder of the adapter.
-    path: Mapped[str]
-    created_at: Mapped[float]
 
 
 class IdempotencyRow(Base):

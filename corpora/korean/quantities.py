@@ -12,8 +12,10 @@ import unicodedata
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from corpora.korean.clock import HOURS, clock_readings
+from corpora.korean.limits import limits_at
 from corpora.korean.numerals import DAYS, NATIVE, PLAIN, SCALED, SINO, read_scaled, read_sino
-from corpora.korean.units import measure, unit_at
+from corpora.korean.units import UNITS, measure, unit_at
 
 __all__ = ["Quantity", "quantities"]
 
@@ -32,6 +34,8 @@ class Quantity:
     start: int  #: Offset of its first character.
     end: int  #: Offset behind its unit.
     firm: bool = True  #: False for words that count what the sentence lists, or say 한 and 하루 without measuring.
+    listing: str = ""  #: The counter of a numeral in words that may only count what the sentence lists (세 가지).
+    limits: frozenset[str] = frozenset()  #: Marks of the words that limit it (``corpora.korean.limits``).
 
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:[.:]\d+)*")
@@ -44,11 +48,18 @@ _SINO = re.compile(rf"{_WORD_START}({SINO})(?= ?[가-힣%A-Za-z℃])")
 _DAYS = re.compile(
     rf"{_WORD_START}({'|'.join(DAYS)})(?:간)?(?=[^가-힣]|$|[이의에을를은는만로도]|마다|동안|까지|이내|안에|전|후)"
 )
+#: A sign stands at the start of a word; behind a digit or a letter a hyphen joins: 2-8℃, A-18.
+_MINUS = re.compile(r"(?<![A-Za-z0-9)\]])[-−–]\Z")
+_BELOW_ZERO = re.compile(r"(?:영하|마이너스) ?(?:약 ?)?\Z")
+_BELOW_ZERO_RANGE = re.compile(r"영하 ?[\d.]+ ?(?:도|℃|°C)? ?(?:~|∼|〜|–|-|에서|내지) ?\Z")
+_UNSIGNED = frozenset({"시", "월", "년", "번째", "차", "페이지", "층"})
+_SIGNED = frozenset({"도", "%"})
+#: "파렛트 10개" are 10파렛트.
+_CONTAINER = re.compile(r"(?<![가-힣])(팔레트|파렛트|파레트|팔렛트|팰릿|상자|박스|세트|묶음) ?\Z")
 #: Only these say that a length of time is meant: 하루 alone is mostly "a day" of 하루에 두 번.
 _LASTING = re.compile(r"(?:간|만에)? ?(?:이내|안에|동안|전|후|뒤|이상|이하|미만|넘|지나|걸|까지|소요)")
 _EVERY = re.compile(rf"{_WORD_START}(?:매(일|주|월|달|년|시간)|(일|주|월|연|년) ?(?=\d+ ?[회번]))")
 _NOON = re.compile(rf"{_WORD_START}(정오|자정)")
-_HALF_OF_DAY = re.compile(r"(오전|새벽|아침|오후|저녁|밤|낮)(?:에)? ?\Z")
 
 _METRIC = frozenset({"kg", "g", "km", "m", "cm", "mm", "l", "ml", "t", "m2", "m3"})
 #: Counters of native numerals that may be written without a space; 세대, 한층, 세배, 네시 may be other words.
@@ -65,7 +76,6 @@ _VERB_BEFORE = re.compile(r"(?:기로|려고|도록|게|야|지|라고|다고|�
 _LONG_SINO_UNITS = _METRIC | {"개월", "%"}
 #: Counters of a single Sino-Korean syllable, with a space: 오 분, 삼 일; 사회, 오일, 구분, 이 건 are other words.
 _SHORT_SINO_UNITS = _LONG_SINO_UNITS | {"년", "분", "초", "회", "일", "층", "주", "원"}
-_HOURS = 24
 #: Units of which the second goes on where the first ends: 1시간 30분, 2시 30분.
 _PAIRS = frozenset(
     {("시간", "분"), ("분", "초"), ("일", "시간"), ("주", "일"), ("년", "개월"), ("시", "분"), ("m", "cm"), ("kg", "g")}
@@ -76,6 +86,7 @@ def quantities(text: str) -> list[Quantity]:
     """Every number of ``text`` in order of place; compatibility forms (℃, ㎏, ％) read as what they stand for."""
     text = unicodedata.normalize("NFKC", text)
     found = [*_digits(text), *_words(text), *_days(text), *_implied(text)]
+    found = [replace(one, limits=limits_at(text, one.start, one.end)) for one in found]
     return _joined(sorted(found, key=lambda one: (one.start, -one.end)), text)
 
 
@@ -96,7 +107,7 @@ def _digit_quantities(text: str, match: re.Match[str], scaled: Fraction | None) 
     written = match.group(0).replace(",", "")
     start, end = match.span()
     clock = _CLOCK.fullmatch(written)
-    if clock and int(clock.group(1)) <= _HOURS:
+    if clock and int(clock.group(1)) <= HOURS:
         unit_end = unit_at(text, end)
         return [
             _clock(text, written, (int(clock.group(1)), int(clock.group(2))), (start, unit_end[1] if unit_end else end))
@@ -109,6 +120,7 @@ def _digit_quantities(text: str, match: re.Match[str], scaled: Fraction | None) 
     values: set[Fraction | str] = {scaled} if scaled is not None else {_plain(written)}
     if scaled is not None and name is None and re.fullmatch(r"[\d.]+만", written):
         values.add(Fraction(written[:-1]))  # "구역 3만 씁니다": only zone 3
+    values, written = _signed(text, start, name, values, written)
     dated = [_bare(part, start, end) for part in written.split(".")] if _DATE.fullmatch(written) else []
     one = Quantity(number=written, values=frozenset(values), unit=name, readings=frozenset(), start=start, end=stop)
     return [_with_readings(one, text), *dated]
@@ -117,6 +129,27 @@ def _digit_quantities(text: str, match: re.Match[str], scaled: Fraction | None) 
 def _plain(written: str) -> Fraction | str:
     """The value of plain digits; versions and ratios ("10.0.25", "4:3") have none and stay as written."""
     return Fraction(written) if re.fullmatch(r"\d+(?:\.\d+)?", written) else written
+
+
+def _signed(
+    text: str, start: int, unit: str | None, values: set[Fraction | str], written: str
+) -> tuple[set[Fraction | str], str]:
+    """Values below zero where a sign or 영하 stands before the digits; both where a hyphen may be something else."""
+    amounts = {value for value in values if isinstance(value, Fraction) and value}
+    if not amounts or unit in _UNSIGNED:
+        return values, written
+    below: set[Fraction | str] = {-value for value in amounts}
+    if _BELOW_ZERO.search(text, max(0, start - 8), start):
+        return below, f"-{written}"
+    if _BELOW_ZERO_RANGE.search(text, max(0, start - 16), start):
+        return values | below, written
+    mark = _MINUS.search(text, max(0, start - 2), start)
+    if mark is None:
+        return values, written
+    before = text[mark.start() - 1 : mark.start()]
+    # "온도-18℃" may join, and "-24시간" at the start of a line may be a bullet.
+    bullet = (not before or before == "\n") and unit not in _SIGNED
+    return (values | below, written) if bullet or "가" <= before <= "힣" else (below, f"-{written}")
 
 
 def _bare(part: str, start: int, end: int) -> Quantity:
@@ -128,11 +161,13 @@ def _with_readings(one: Quantity, text: str) -> Quantity:
     amounts = [value for value in one.values if isinstance(value, Fraction)]
     if one.unit is None:
         return one
-    if one.unit == "시" and len(amounts) == 1 and amounts[0] <= _HOURS and amounts[0].denominator == 1:
+    if one.unit == "시" and len(amounts) == 1 and amounts[0] <= HOURS and amounts[0].denominator == 1:
         return replace(
-            one, readings=_hour_readings(text, one.start, int(amounts[0]) * 60, leading=one.number[0] == "0")
+            one, readings=clock_readings(text, one.start, int(amounts[0]) * 60, leading=one.number[0] == "0")
         )
-    return replace(one, readings=frozenset(measure(value, one.unit) for value in amounts))
+    held = _CONTAINER.search(text, max(0, one.start - 5), one.start) if one.unit == "개" else None
+    units = (one.unit, UNITS[held.group(1)]) if held else (one.unit,)
+    return replace(one, readings=frozenset(measure(value, unit) for value in amounts for unit in units))
 
 
 def _clock(text: str, written: str, time: tuple[int, int], place: tuple[int, int]) -> Quantity:
@@ -140,23 +175,10 @@ def _clock(text: str, written: str, time: tuple[int, int], place: tuple[int, int
     values: set[Fraction | str] = {written}
     if time[1] == 0:
         values.add(Fraction(time[0]))
-    readings = _hour_readings(text, place[0], minutes, leading=written.startswith("0"))
+    readings = clock_readings(text, place[0], minutes, leading=written.startswith("0"))
     return Quantity(
         number=written, values=frozenset(values), unit="시", readings=readings, start=place[0], end=place[1]
     )
-
-
-def _hour_readings(text: str, start: int, minutes: int, *, leading: bool) -> frozenset[Reading]:
-    """Minutes of the day: two where nothing says whether before or after noon."""
-    half = _HALF_OF_DAY.search(text[max(0, start - 5) : start])
-    morning, evening = minutes % 720, minutes % 720 + 720
-    if half:
-        chosen = {morning} if half.group(1) in ("오전", "새벽", "아침") else {evening}
-    elif 60 <= minutes < 780 and not leading:
-        chosen = {morning, evening}
-    else:
-        chosen = {minutes}
-    return frozenset(("clock", Fraction(one)) for one in chosen)
 
 
 def _words(text: str) -> list[Quantity]:
@@ -175,9 +197,11 @@ def _words(text: str) -> list[Quantity]:
             # 다섯 분 are persons: minutes are counted in Sino-Korean.
             name = "명" if native and unit[0] == "분" else unit[0]
             firm = name not in _LISTED and (value > 1 or name in ("시간", "개월", "주", "시", *_LONG_SINO_UNITS))
+            below = -1 if _BELOW_ZERO.search(text, max(0, match.start() - 8), match.start()) else 1
             one = Quantity(
-                number=word, values=frozenset({Fraction(value)}), unit=name, readings=frozenset(),
+                number=word, values=frozenset({Fraction(value * below)}), unit=name, readings=frozenset(),
                 start=match.start(), end=unit[1], firm=firm,
+                listing="" if firm or name == "번째" else text[match.end() : unit[1]].strip(),
             )  # fmt: skip
             found.append(_with_readings(one, text))
     return found
@@ -197,7 +221,7 @@ def _native_fits(text: str, match: re.Match[str], unit: str, attached: bool) -> 
 def _sino_fits(word: str, value: int, unit: tuple[str, int], attached: bool) -> bool:
     name = unit[0]
     if name in ("시", "번째", "곳", "배"):
-        return name == "시" and 10 < value <= _HOURS
+        return name == "시" and 10 < value <= HOURS
     if len(word) > 1:
         # 십분 is also "enough", 백개 and 천장 also other words: without a space only numerals of three syllables.
         return not attached or len(word) > 2 or name in _LONG_SINO_UNITS | {"원", "일", "년"}
@@ -262,11 +286,6 @@ def _joined(found: list[Quantity], text: str) -> list[Quantity]:
         joined[at] = replace(first, readings=first.readings | sums)
         joined[at + 1] = replace(second, readings=second.readings | sums)
     return joined
-
-
-_PAIRS = frozenset(
-    {("시간", "분"), ("분", "초"), ("일", "시간"), ("주", "일"), ("년", "개월"), ("시", "분"), ("m", "cm"), ("kg", "g")}
-)
 
 
 def _amounts(one: Quantity) -> list[Fraction]:

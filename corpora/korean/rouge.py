@@ -1,18 +1,24 @@
 """ROUGE for Korean: rouge-score's definition with tokenizers that keep Hangul.
 
 rouge-score's own tokenizer keeps ``[a-z0-9]`` only: every pair of Hangul texts scores 0, and any two questions that
-share only "WMS" score 1. Use ``rouge_l`` for a score; ``TOKENIZERS`` names the choices.
+share only "WMS" score 1. Use ``rouge_l`` for a score, ``rouge`` for all of an evaluation's; ``TOKENIZERS`` names the
+choices.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rouge_score import rouge_scorer, tokenizers
 
 from corpora.korean.analyse import content_morphemes, tokens
 
-__all__ = ["TOKENIZERS", "KoreanTokenizer", "rouge_l", "tokenize"]
+__all__ = ["ROUGE_TYPES", "TOKENIZERS", "KoreanTokenizer", "Rouge", "rouge", "rouge_l", "tokenize"]
+
+#: What an evaluation reports: unigrams, bigrams, longest common subsequence.
+ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 
 
 Tokenize = Callable[[str, tuple[str, ...]], tuple[str, ...]]
@@ -56,3 +62,26 @@ def rouge_l(target: str, prediction: str, tokenizer: str = "content_morphemes") 
     """ROUGE-L F1 of two texts, from 0 to 1, by rouge-score itself."""
     scorer = rouge_scorer.RougeScorer(["rougeL"], tokenizer=KoreanTokenizer(tokenizer))
     return float(scorer.score(target, prediction)["rougeL"].fmeasure)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rouge:
+    """One ROUGE score, each part from 0 to 1."""
+
+    precision: float  #: Share of the prediction's units that the target holds.
+    recall: float  #: Share of the target's units that the prediction holds.
+    f1: float  #: Harmonic mean of both.
+
+
+def rouge(target: str, prediction: str, tokenizer: str = "morpheme") -> dict[str, Rouge]:
+    """ROUGE-1, ROUGE-2 and ROUGE-L of two texts by rouge-score itself; any normal form of Hangul.
+
+    Every morpheme counts, particles and endings too: an answer is compared as a sentence, where near-duplicates
+    compare what it is about.
+    """
+    scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), tokenizer=KoreanTokenizer(tokenizer))
+    found = scorer.score(unicodedata.normalize("NFC", target), unicodedata.normalize("NFC", prediction))
+    return {
+        name: Rouge(precision=float(one.precision), recall=float(one.recall), f1=float(one.fmeasure))
+        for name, one in found.items()
+    }

@@ -47,7 +47,7 @@ _UNIT = re.compile(rf"(?: ?여)? ?({_ALTERNATIVES})", re.IGNORECASE)
 _BEHIND_HANGUL = re.compile(
     r"$|[^가-힣]|[은는이가을를의에와과로도만씩당째간내안인후전뒤쯤중등및면며고나뿐밖]|으로|까지|부터|마다|입니|예요|이에|동안|보다"
     r"|정도|가량|짜리|처럼|여(?![가-힣])|분(?![가-힣류])|차(?![가-힣])|라[면고는]|이상|이하|미만|넘|걸|단위|이내|하고"
-    r"|기준|한정|초과|남짓|[이가] "
+    r"|기준|한정|초과|남짓|[이가] |경(?![가-힣])|경[에까부]"
 )
 _BEHIND_LATIN = re.compile(r"$|[^A-Za-z0-9]")
 # Words that begin with a unit and go on with what could be a particle: "3 초과" is no seconds, "2 주의" no weeks.

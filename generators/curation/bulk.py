@@ -32,6 +32,7 @@ from generators.curation.curator import ACCEPTED, Curator, duplicate_verdict, fi
 from generators.curation.decontamination import Contamination
 from generators.curation.preview import PassedRows
 from generators.curation.quality import quality
+from generators.curation.repeats import Repeats
 from generators.curation.settings import CurationSettings
 from retrieval.embedders import Embedder
 
@@ -78,6 +79,8 @@ class BulkCurator:
         self._remember_rows = remember_rows
         #: Rows that passed every gate, in order, where a preview is wanted of them.
         self._passed: PassedRows | None = None
+        #: Of these, what any said: a copy within a group is dropped at every threshold.
+        self._seen = Repeats()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -131,6 +134,7 @@ class BulkCurator:
                 batch.close()
             for row in kept:
                 curator.lexical.add(row.key, *_compared_row(row))
+                curator.repeats.add(row.key, row.candidate)
             self._forget()
 
     def _first(self, curator: Curator, batch: list[BulkRow]) -> Iterator[Sample]:
@@ -206,12 +210,16 @@ class BulkCurator:
         with self._timed("near_duplicates"):
             tokenized = [curator.lexical.tokenized(*row) for row in compared]
         if self._passed is not None:
-            self._passed.add(compared, tokenized)
+            fresh = [place for place, number in enumerate(open_rows) if self._seen.is_first(rows[number].candidate)]
+            self._passed.add([compared[place] for place in fresh], [tokenized[place] for place in fresh])
         batch = None
         if curator.semantic is not None:
             with self._timed("semantic_duplicates"):
                 batch = curator.semantic.prepare(compared)
         for place, number in enumerate(open_rows):
+            verdicts[number] = curator.repeats.find(rows[number].candidate)
+            if verdicts[number] is not None:
+                continue
             with self._timed("near_duplicates"):
                 hit = curator.lexical.find_tokens(tokenized[place])
             if hit is not None:
@@ -225,6 +233,7 @@ class BulkCurator:
                     verdicts[number] = duplicate_verdict("semantic_duplicate", hit, threshold)
                     continue
                 batch.keep(place, rows[number].key)
+            curator.repeats.add(rows[number].key, rows[number].candidate)
             with self._timed("near_duplicates"):
                 curator.lexical.add_tokens(rows[number].key, tokenized[place])
         if batch is not None:

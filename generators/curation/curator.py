@@ -35,6 +35,7 @@ from generators.curation.conversation import (
 from generators.curation.decontamination import Contamination
 from generators.curation.filters import FILTERS, FILTERS_VERSION
 from generators.curation.flags import flags
+from generators.curation.repeats import Repeats
 from generators.curation.settings import CurationSettings, Politeness, changed_limits
 from generators.speech import EXEMPT, LEVEL
 from retrieval.embedders import Embedder, HashedEmbedder
@@ -63,6 +64,7 @@ class Curator:
         )
         self.semantic = SemanticDuplicates(embedder, settings.semantic_threshold) if embedder is not None else None
         self._contamination = contamination
+        self.repeats = Repeats()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -171,6 +173,7 @@ class Curator:
     def remember(self, sample: Sample) -> None:
         """Later candidates must differ from this accepted sample."""
         candidate = sample.candidate
+        self.repeats.add(sample.id, candidate)
         # Its variants, which are made later, name it as their group.
         row = (asked_text(candidate), compared_answer(candidate), candidate.group_id or sample.id)
         self.lexical.add(sample.id, *row)
@@ -184,6 +187,9 @@ class Curator:
             self.semantic.add(task.id, task.instruction)
 
     def _duplicate(self, candidate: Candidate) -> Verdict | None:
+        copy = self.repeats.find(candidate)
+        if copy is not None:
+            return copy
         hit = self.lexical.find(asked_text(candidate), compared_answer(candidate), candidate.group_id)
         if hit is not None:
             return duplicate_verdict("near_duplicate", hit, self.settings.near_duplicate_threshold)

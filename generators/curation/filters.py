@@ -1,7 +1,8 @@
 """Filters: small pure functions from a candidate to a verdict with reason and evidence, or None when it passes.
 
-``FILTERS`` names them in the order in which they are asked, cheap first. They know no model, no morphemes and no other
-candidate. ``flags`` of the neighbouring module note what is worth knowing without dropping it.
+``FILTERS`` names them in the order in which they are asked, cheap first. They know no model and no other
+candidate, and ask for morphemes only where letters do not decide. ``flags`` of the neighbouring module note what is
+worth knowing without dropping it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from generators.curation.verdicts import Filter, rejected
 __all__ = ["FILTERS", "FILTERS_VERSION", "Filter", "rejected"]
 
 #: Bumped when a filter's decision changes; recorded with every sample.
-FILTERS_VERSION = 2
+FILTERS_VERSION = 3
 
 FILTERS: dict[str, Filter] = {
     "length": length,

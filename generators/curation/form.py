@@ -13,6 +13,7 @@ from corpora.korean.script import (
     repetition_share,
     special_share,
 )
+from corpora.korean.sentence import whole_sentence
 from corpora.records import Candidate, Verdict
 from generators.curation.settings import Limits
 from generators.curation.verdicts import parts, rejected
@@ -34,7 +35,10 @@ _LETTER = re.compile(r"[^\W_]")
 
 
 def length(candidate: Candidate, limits: Limits) -> Verdict | None:
-    """Question and answer within their lengths in characters; a free task's answer may be a single label."""
+    """Question and answer within their lengths in characters; a free task's answer may be a single label.
+
+    A grounded answer may be shorter where it is a whole sentence: "점검은 3명이 합니다." says everything.
+    """
     question, answer = len(candidate.question.strip()), len(candidate.answer.strip())
     longest = limits.max_question_chars if candidate.grounded else limits.max_task_chars
     least = limits.min_question_chars if candidate.grounded else limits.min_task_chars
@@ -43,7 +47,7 @@ def length(candidate: Candidate, limits: Limits) -> Verdict | None:
         return rejected("question_too_short", question, limit=least)
     if question > longest:
         return rejected("question_too_long", question, limit=longest)
-    if answer < shortest:
+    if answer < shortest and not (candidate.grounded and whole_sentence(candidate.answer)):
         return rejected("answer_too_short", answer, limit=shortest)
     if answer > limits.max_answer_chars:
         return rejected("answer_too_long", answer, limit=limits.max_answer_chars)

@@ -22,6 +22,7 @@ from corpora.context import wrap_context
 from corpora.records import Candidate, Chunk, Message, Verdict
 from generators.asking import ask_items
 from generators.base import ModelClient
+from generators.curation.dialogue_text import dialogue_text, shown_passages
 from generators.llm.parsing import Malformed
 from generators.ports import ModelRequest, Usage
 from generators.prompting import render
@@ -30,7 +31,6 @@ __all__ = ["JUDGED", "Judge", "Review"]
 
 #: Trait of a candidate: score and reason that the judge gave.
 JUDGED = "judge"
-_SPEAKERS = {"system": "지시", "user": "질문", "assistant": "답"}
 
 
 class Review(BaseModel):
@@ -66,7 +66,7 @@ class Judge:
 
         Args:
             candidate: What is judged; readable and not yet refused.
-            passages: What it was made from; empty for a free task.
+            passages: What it was made from; empty for a free task, and where its system turn shows what it rests on.
             slot: Number of its slot.
             position: Its place among the slot's candidates.
 
@@ -76,8 +76,8 @@ class Judge:
         """
         prompt = render(
             "judge",
-            passages=wrap_context([(" > ".join(chunk.headings), chunk.text) for chunk in passages]) if passages else "",
-            dialogue="\n\n".join(f"{_SPEAKERS[m.role]}: {m.content}" for m in candidate.messages),
+            passages=_passages(candidate, passages),
+            dialogue=dialogue_text(candidate.messages),
         )
         request = ModelRequest(
             slot=slot,
@@ -109,6 +109,13 @@ class Judge:
         if review.score < self._min_score:
             return _refused(candidate, "judge_low_score", review.score, said=review.reason, limit=self._min_score)
         return candidate
+
+
+def _passages(candidate: Candidate, chunks: Sequence[Chunk]) -> str:
+    """What the candidate was made from; where its chunks are not known, what its own system turn shows."""
+    if not chunks:
+        return shown_passages(candidate.messages)
+    return wrap_context([(" > ".join(chunk.headings), chunk.text) for chunk in chunks])
 
 
 def _refused(candidate: Candidate, reason: str, score: float | None = None, **evidence: str | int) -> Candidate:

@@ -35,7 +35,7 @@ class Limits:
     max_question_chars: int = 300  #: The same, with room for two sentences.
     min_task_chars: int = 3  #: First percentile of chat turns: 3, of spoken commands: 6.
     max_task_chars: int = 4000  #: A free instruction carries its input.
-    min_answer_chars: int = 20  #: Answers from manuals: 12, 47, 155; below 20 they are fragments.
+    min_answer_chars: int = 20  #: Answers from manuals: 12, 47, 155; below 20 only a whole sentence is no fragment.
     max_answer_chars: int = 4000  #: Paragraphs of manuals end at 717; procedures run longer.
     min_hangul_share: float = 0.4  #: Of letters; 0.9 % of manual paragraphs, full of product names, have less.
     max_question_special: float = 0.05  #: 99th percentile of KorQuAD questions: 0.

@@ -21,8 +21,10 @@ from generators.llm.errors import (
     QuotaExhaustedError,
     RequestFailedError,
     RequestRefusedError,
+    SendingHeldError,
 )
 from generators.llm.limiter import Ending
+from generators.llm.patient_ledger import PatientLedger
 from generators.llm.settings import EndpointSettings
 from generators.llm.structured import Mode, names_response_format
 from generators.llm.translate import Failure
@@ -48,6 +50,9 @@ class _Call:
     failures: int = 0
     blamed: int = 0
     first_failure_at: float | None = None
+    left_out: frozenset[str] = frozenset()  #: Parameters that the last send left out.
+    flying: bool = False  #: Whether a send of it is not at rest yet.
+    probe: bool = False  #: A test question of ours, which says nothing about the job's requests.
 
 
 class Asker:
@@ -65,9 +70,10 @@ class Asker:
         self.settings = settings
         self._transport = transport
         self._cache = cache
-        self._ledger = ledger
+        self._ledger = ledger if isinstance(ledger, PatientLedger) else PatientLedger(ledger)
         self.endpoint = endpoint or Endpoint(settings)
         self._timing = self.endpoint.timing
+        self._flying = 0
 
     async def complete(self, request: ModelRequest) -> tuple[Reply, Usage]:
         """One reply, from the cache if this slot and step have asked exactly this before.
@@ -86,17 +92,38 @@ class Asker:
             return cached, Usage(cached_requests=1)
         call = _Call(request=request, claim=claim_of(request, self.settings.model))
         while True:
-            sent, mode = await self._send(call)
-            if sent.reply is not None:
-                await self._cache.put(request.slot, request.step, key, sent.reply)
-                return sent.reply, call.usage
+            try:
+                sent, mode = await self._send(call)
+                if sent.reply is not None:
+                    await self._cache.put(request.slot, request.step, key, sent.reply)
+                    return sent.reply, call.usage
+            finally:
+                self._landed(call)
             assert sent.failure is not None
-            if not self._without_schema(sent.failure, mode):
+            if not self._adapted(call, sent.failure, mode):
                 await self._endure(call, sent.failure)
 
     def stats(self) -> ClientStats:
         """How the endpoint is doing."""
         return self.endpoint.stats()
+
+    def hold(self) -> None:
+        """Send nothing else; what is on the wire arrives and is cached, every other request raises."""
+        self.endpoint.circuit.open(SendingHeldError("The job is being paused."))
+
+    @property
+    def flying(self) -> int:
+        """Requests on the wire, and those whose reply is not cached yet: abandoned, they would be paid twice."""
+        return self._flying
+
+    def _landed(self, call: _Call) -> None:
+        self._flying -= call.flying
+        call.flying = False
+
+    def trouble(self, after_s: float) -> str | None:
+        """The last failure where nothing has worked for ``after_s`` seconds while requests fail, else None."""
+        failing = self.endpoint.circuit.failing_s(self._timing.clock())
+        return self.endpoint.last_failure if failing >= after_s else None
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -108,19 +135,27 @@ class Asker:
         self._refuse_if_open(call)
         ending = Ending(unsent=True)
         mode: Mode = "none"
+        reservation: int | None = None
         permit = await endpoint.limiter.acquire(claim.prompt_tokens + claim.completion_tokens)
         try:
             self._refuse_if_open(call)
             mode = await endpoint.structured.begin(schema)
-            reservation = await self._ledger.reserve(claim)
+            reservation = await self._ledger.reserve_when_free(claim)
             ending = Ending()
             endpoint.sent += 1
             endpoint.retried += call.failures > 0
+            call.left_out = endpoint.parameters.left_out
+            call.flying = True
+            self._flying += 1
             started = self._timing.clock()
             sent = await self._transport.send(call.request, claim, mode)
             latency = self._timing.clock() - started
             ending = _ending(sent)
             self._note(call, sent, mode, latency)
+        except BaseException:
+            if reservation is not None:
+                self._ledger.let_go(reservation)
+            raise
         finally:
             # Without this a cancelled request would keep its place, and those waiting for its verdict on schemas.
             endpoint.limiter.release(permit, ending)
@@ -138,18 +173,20 @@ class Asker:
         endpoint, schema = self.endpoint, call.request.schema
         if sent.reply is not None:
             endpoint.replied(latency_s)
-            endpoint.circuit.succeeded(self._timing.clock())
+            endpoint.circuit.succeeded(self._timing.clock(), probe=call.probe)
             endpoint.retries.earn(retried=call.failures > 0)
             if schema is not None:
                 endpoint.structured.answered(mode, schema, sent.reply.text, sent.reply.finish_reason)
         elif sent.failure is not None and sent.failure.status == 429:
             endpoint.limited += 1
 
-    def _without_schema(self, failure: Failure, mode: Mode) -> bool:
-        """Whether only the schema was refused: then the same is asked again without it, at once."""
-        if mode == "none" or self.settings.structured != "auto" or failure.kind is not RequestRefusedError:
+    def _adapted(self, call: _Call, failure: Failure, mode: Mode) -> bool:
+        """Whether only the schema or a parameter was refused: then the same is asked again without it, at once."""
+        if failure.kind is not RequestRefusedError or failure.status not in (400, 422):
             return False
-        if failure.status not in (400, 422) or not names_response_format(failure.message):
+        if self.endpoint.parameters.learn(failure.message, call.left_out):
+            return True
+        if mode == "none" or self.settings.structured != "auto" or not names_response_format(failure.message):
             return False
         self.endpoint.structured.refused(mode)
         return True
@@ -163,6 +200,7 @@ class Asker:
             raise self._final(call, failure) from failure.cause
         now = self._timing.clock()
         circuit.failed(now)
+        self.endpoint.last_failure = failure.message
         call.failures += 1
         call.blamed += not failure.busy
         if call.first_failure_at is None:
@@ -188,10 +226,16 @@ class Asker:
         answers = circuit.answered_since(call.first_failure_at)
         if not answers and exhausted and circuit.may_probe(self._timing.clock()):
             answers = await self._answers_at_all(call)
-        if answers:
-            circuit.cleared()
-            message = f"{failure.message}; it failed {call.failures} times, while other requests are answered."
-            raise RequestFailedError(message, usage=call.usage) from failure.cause
+        if not answers:
+            return
+        if not circuit.blame_request():
+            message = (
+                f"{failure.message}; the endpoint answers a short test question, but none of the last "
+                f"{circuit.most_blamed} requests of this job."
+            )
+            raise EndpointDownError(message, usage=call.usage) from failure.cause
+        message = f"{failure.message}; it failed {call.failures} times, while other requests are answered."
+        raise RequestFailedError(message, usage=call.usage) from failure.cause
 
     async def _answers_at_all(self, call: _Call) -> bool:
         """Ask something harmless: does the endpoint fail, or this request? Reserved and settled like any other."""
@@ -202,8 +246,11 @@ class Asker:
             max_tokens=_HARMLESS_TOKENS,
             temperature=0.0,
         )
-        probe = _Call(request=request, claim=claim_of(request, self.settings.model))
-        sent, _ = await self._send(probe)
+        probe = _Call(request=request, claim=claim_of(request, self.settings.model), probe=True)
+        try:
+            sent, _ = await self._send(probe)
+        finally:
+            self._landed(probe)
         call.usage += probe.usage
         return sent.reply is not None
 

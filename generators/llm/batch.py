@@ -154,7 +154,8 @@ class BatchModelClient:
 
     def _encode(self, waiting: Waiting) -> bytes:
         waiting.mode = "none" if waiting.request.schema is None else self.endpoint.structured.mode
-        return wire_line(waiting.name, waiting.request, self.settings, waiting.mode)
+        waiting.left_out = self.endpoint.parameters.left_out
+        return wire_line(waiting.name, waiting.request, self.settings, waiting.mode, self.endpoint.parameters)
 
     async def _send(self, chunk: list[Waiting], content: dict[str, bytes]) -> None:
         await self._guard(self._submit(chunk, content), chunk)
@@ -254,7 +255,7 @@ class BatchModelClient:
 
     def _verdict(self, waiting: Waiting, outcome: Failure | Gone, state: BatchState) -> MalmoiError | None:
         """The error of a line that is not asked again; None for one that is."""
-        if isinstance(outcome, Failure) and self._without_schema(waiting, outcome):
+        if isinstance(outcome, Failure) and self._adapted(waiting, outcome):
             return None
         smaller = state.error_code == TOO_MUCH and self._gathered.most_lines > 1
         waiting.failures += not smaller
@@ -267,9 +268,13 @@ class BatchModelClient:
             error.usage = waiting.usage
         return error
 
-    def _without_schema(self, waiting: Waiting, failure: Failure) -> bool:
-        """Whether only the schema was refused: then the next batch goes without it."""
-        if failure.kind is not RequestRefusedError or waiting.mode == "none" or self.settings.structured != "auto":
+    def _adapted(self, waiting: Waiting, failure: Failure) -> bool:
+        """Whether only the schema or a parameter was refused: then the next batch goes without it."""
+        if failure.kind is not RequestRefusedError:
+            return False
+        if self.endpoint.parameters.learn(failure.message, waiting.left_out):
+            return True
+        if waiting.mode == "none" or self.settings.structured != "auto":
             return False
         if not names_response_format(failure.message):
             return False

@@ -32,6 +32,7 @@ class Waiting:
     usage: Usage = field(default_factory=Usage)  #: What it has cost so far.
     failures: int = 0  #: Batches in which it failed.
     mode: Mode = "none"  #: How its schema was sent last.
+    left_out: frozenset[str] = frozenset()  #: Parameters that it was sent without.
 
 
 class Gathering:

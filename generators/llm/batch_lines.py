@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generators.llm.errors import EndpointDownError, EndpointError, RequestFailedError, RequestRefusedError
+from generators.llm.parameters import ParameterSupport
 from generators.llm.settings import EndpointSettings
 from generators.llm.structured import Mode
 from generators.llm.translate import Failure, status_failure
@@ -52,13 +53,15 @@ def line_id(slot: int, step: str, request_hash: str) -> str:
     return f"{slot}/{step}/{request_hash}"
 
 
-def wire_line(name: str, request: ModelRequest, settings: EndpointSettings, mode: Mode) -> bytes:
+def wire_line(
+    name: str, request: ModelRequest, settings: EndpointSettings, mode: Mode, parameters: ParameterSupport
+) -> bytes:
     """The line of a request, with its line end."""
     line = {
         "custom_id": name,
         "method": "POST",
         "url": "/v1/chat/completions",
-        "body": completion_body(request, settings, mode),
+        "body": parameters.adapted(completion_body(request, settings, mode)),
     }
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
 

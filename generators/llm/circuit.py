@@ -18,17 +18,23 @@ CircuitState = Literal["closed", "failing", "open"]
 
 #: Seconds between two test questions to an endpoint that may be down.
 PROBE_EVERY_S = 10.0
+#: Requests found at fault in a row, none answered between, after which the fault is the endpoint's after all: it
+#: answers a test question and nothing that the job asks (a crash at long prompts or at schemas, say). Twice as many as
+#: may be on the wire at once are always allowed: of those that start together the answered ones end first.
+BLAMED_IN_A_ROW = 16
 
 
 class Circuit:
     """The health of one endpoint and model, as its answers tell it."""
 
-    def __init__(self, *, down_after_s: float) -> None:
+    def __init__(self, *, down_after_s: float, concurrency: int = 0) -> None:
         self.down_after_s = down_after_s
+        self.most_blamed = max(BLAMED_IN_A_ROW, 2 * concurrency)
         self.opened: EndpointError | None = None
         self._last_success: float | None = None
         self._failing_since: float | None = None
         self._last_probe: float | None = None
+        self._blamed_in_a_row = 0
 
     @property
     def state(self) -> CircuitState:
@@ -46,14 +52,20 @@ class Circuit:
         """Stop everything: a person must act."""
         self.opened = self.opened or error
 
-    def succeeded(self, now: float) -> None:
-        """A usable answer came."""
+    def succeeded(self, now: float, *, probe: bool = False) -> None:
+        """A usable answer came, to a request or to a test question."""
         self._last_success = now
         self._failing_since = None
+        if not probe:
+            self._blamed_in_a_row = 0
 
-    def cleared(self) -> None:
-        """The failures were a request's own fault."""
+    def blame_request(self) -> bool:
+        """The failures were a request's own fault, unless all requests are: then False."""
+        self._blamed_in_a_row += 1
+        if self._blamed_in_a_row > self.most_blamed:
+            return False
         self._failing_since = None
+        return True
 
     def failed(self, now: float) -> None:
         """A send failed that may be the endpoint's fault."""
@@ -63,6 +75,10 @@ class Circuit:
     def answered_since(self, moment: float) -> bool:
         """Whether anything has succeeded since then."""
         return self._last_success is not None and self._last_success >= moment
+
+    def failing_s(self, now: float) -> float:
+        """Seconds for which nothing has succeeded while requests fail; 0 while something works."""
+        return 0.0 if self._failing_since is None else now - self._failing_since
 
     def is_down(self, now: float) -> bool:
         """Whether nothing has succeeded for too long while requests fail."""

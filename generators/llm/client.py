@@ -21,6 +21,7 @@ import openai
 
 from generators.llm.asker import Asker
 from generators.llm.endpoint import Endpoint
+from generators.llm.parameters import ParameterSupport
 from generators.llm.rates import read_hints
 from generators.llm.settings import EndpointSettings
 from generators.llm.structured import Mode
@@ -68,14 +69,15 @@ def openai_client(settings: EndpointSettings) -> openai.AsyncOpenAI:
 class OpenAITransport:
     """Chat completions over HTTP."""
 
-    def __init__(self, settings: EndpointSettings, timing: Timing) -> None:
+    def __init__(self, settings: EndpointSettings, timing: Timing, parameters: ParameterSupport | None = None) -> None:
+        self._parameters = parameters or ParameterSupport()
         self._settings = settings
         self._timing = timing
         self._client = openai_client(settings)
 
     async def send(self, request: ModelRequest, claim: Claim, mode: Mode) -> Sent:
         """Send once."""
-        body = completion_body(request, self._settings, mode)
+        body = self._parameters.adapted(completion_body(request, self._settings, mode))
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         try:
             # The time-outs of the connection are per read; an answer that drips for ever is none either.
@@ -121,6 +123,5 @@ class OpenAIModelClient(Asker):
             endpoint: what is shared with other clients of the same endpoint and model; None for a client on its own.
         """
         shared = endpoint or Endpoint(settings)
-        super().__init__(
-            settings, OpenAITransport(settings, shared.timing), cache=cache, ledger=ledger, endpoint=shared
-        )
+        transport = OpenAITransport(settings, shared.timing, shared.parameters)
+        super().__init__(settings, transport, cache=cache, ledger=ledger, endpoint=shared)

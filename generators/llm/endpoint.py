@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from generators.llm.circuit import Circuit, CircuitState
 from generators.llm.limiter import Limiter
+from generators.llm.parameters import ParameterSupport
 from generators.llm.retry import RetryBudget
 from generators.llm.settings import EndpointSettings
 from generators.llm.structured import Mode, StructuredSupport
@@ -55,14 +56,16 @@ class Endpoint:
             tokens_per_minute=settings.tokens_per_minute,
             timing=self.timing,
         )
-        self.circuit = Circuit(down_after_s=settings.down_after_s)
+        self.circuit = Circuit(down_after_s=settings.down_after_s, concurrency=settings.concurrency)
         # What may be saved up grows with the concurrency: coming back from an outage, all of it waits for a retry.
         self.retries = RetryBudget(reserve=max(16.0, float(settings.concurrency)), timing=self.timing)
         self.structured = StructuredSupport(settings.structured)
+        self.parameters = ParameterSupport()
         #: Tokens of batches that a client of this process waits for.
         self.live_batches: set[str] = set()
         #: Tokens of batches of earlier attempts that are being collected, or are: then the event is set.
         self.recovering: dict[str, asyncio.Event] = {}
+        self.last_failure = ""  #: What went wrong last, for people.
         self.sent = 0
         self.retried = 0
         self.limited = 0

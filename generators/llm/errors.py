@@ -29,6 +29,7 @@ __all__ = [
     "QuotaExhaustedError",
     "RequestFailedError",
     "RequestRefusedError",
+    "SendingHeldError",
     "SlotRequestError",
 ]
 
@@ -65,6 +66,14 @@ class EndpointDownError(EndpointError):
     retryable = True
     status = 503
     hint = "Check that the endpoint runs and that its base URL is right, then resume the job; nothing accepted is lost."
+
+
+class SendingHeldError(EndpointError):
+    """The job is being paused: nothing else is sent."""
+
+    code = "paused"
+    retryable = True
+    hint = "Resume the job."
 
 
 class RequestRefusedError(EndpointError):

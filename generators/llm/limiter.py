@@ -73,7 +73,8 @@ class Limiter:
         """
         self._timing = timing or Timing()
         now = self._timing.clock()
-        self.ceiling = ceiling
+        self.ceiling = self._whole_ceiling = ceiling
+        self._jobs = 1
         self._limit = float(ceiling)
         self._step = max(1.0, ceiling / _STEPS)
         self._epoch = 0
@@ -100,6 +101,21 @@ class Limiter:
     def waiting(self) -> int:
         """Callers in the queue."""
         return sum(not future.done() for future, _ in self._waiters)
+
+    def share(self, jobs: int) -> None:
+        """Keep to the ``jobs``-th part of the ceiling and of the settings' limits: others ask the same endpoint too."""
+        if jobs == self._jobs:
+            return
+        self._jobs = jobs
+        now = self._timing.clock()
+        ceiling = max(1, self._whole_ceiling // jobs)
+        self._requests.divide(jobs, now)
+        self._tokens.divide(jobs, now)
+        # One that was not halved stays at its ceiling; one that was goes on from where it is.
+        self._limit = float(ceiling) if self._limit >= self.ceiling else min(self._limit, float(ceiling))
+        self.ceiling = ceiling
+        self._step = max(1.0, ceiling / _STEPS)
+        self._pump()
 
     async def acquire(self, tokens: float = 0.0) -> Permit:
         """Leave to send one request, in the order of asking.

@@ -65,7 +65,7 @@ class Bucket:
     ever would help nobody, so a window can hold the amount plus that one request's excess.
     """
 
-    __slots__ = ("_amount", "_at", "_burst", "_fixed", "_level", "_rate", "_unit")
+    __slots__ = ("_amount", "_at", "_burst", "_fixed", "_level", "_rate", "_unit", "_whole")
 
     def __init__(self, amount: float | None, *, now: float, whole_units: bool) -> None:
         """Begin with a full burst.
@@ -75,7 +75,7 @@ class Bucket:
             now: seconds on the caller's clock.
             whole_units: whether single units are taken (requests), so that the first of a window costs no wait.
         """
-        self._fixed = amount
+        self._fixed = self._whole = amount
         self._unit = 1.0 if whole_units else 0.0
         self._at = now
         self._amount: float | None = None
@@ -122,6 +122,14 @@ class Bucket:
         if window.remaining is not None:
             # Others may use the same key: what the endpoint has left is the truth, our own count the rest.
             self._level = min(self._level, window.remaining)
+
+    def divide(self, parts: int, now: float) -> None:
+        """Keep to this part of the amount that was set; what the endpoint reports is for all parts together."""
+        if self._whole is None:
+            return
+        self._refill(now)
+        self._fixed = self._whole / parts
+        self._shape(self._fixed, _MINUTE_S)
 
     def _shape(self, amount: float, period_s: float) -> None:
         self._amount = amount

@@ -72,7 +72,7 @@ class SelfInstruct:
 
     name = NAME
     needs_model = True
-    needs_corpus = False
+    both_sides = False
 
     def __init__(self, params: SelfInstructParams | None = None) -> None:
         self.params = params or SelfInstructParams()

@@ -58,6 +58,7 @@ def test_curate(tmp_path: Path) -> None:
     assert ended.stdout.isprintable() or "\r" not in ended.stdout
 
 
+@pytest.mark.long
 def test_the_same_rows_in_any_dress_give_the_same_result(tmp_path: Path) -> None:
     alpaca = [
         {"instruction": r["messages"][0]["content"], "input": "", "output": r["messages"][1]["content"]} for r in GOOD
@@ -253,6 +254,7 @@ def twins(group: str | None) -> list[Row]:
     return [r if group is None else {**r, "metadata": {"group_id": group}} for r in rows]
 
 
+@pytest.mark.long
 def test_variants_survive_export_and_import(tmp_path: Path) -> None:
     source, first, second = tmp_path / "in.jsonl", tmp_path / "1.jsonl", tmp_path / "2.jsonl"
     for group, kept in ((None, 1), ("group_1", 2)):
@@ -394,6 +396,7 @@ def test_faults_name_their_file(tmp_path: Path, command: str) -> None:
     assert reasons == {"broken_json": "3", "empty_content": "3"}
 
 
+@pytest.mark.long
 def test_a_name_in_another_encoding(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode("모음".encode("cp949"))
     folder.mkdir()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from app.cli import main
+from app.cli.generation import GENERATOR_NAMES
+from generators.registry import GENERATORS
 from tests.acceptance.conftest import MANUAL
 
 RETURNS = """# 반품 처리 매뉴얼
@@ -97,7 +103,12 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     assert told["estimate"]["prompt_tokens"] > told["plan"]["planned"] * 500
 
 
-def test_what_can_not_be_run_says_why(tmp_path: Path) -> None:
+def test_what_can_not_be_run_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: what is refused is refused before anything runs, and a dozen starts would take a minute."""
+    for name in [name for name in os.environ if name.startswith("MALMOI_")]:
+        monkeypatch.delenv(name)
     document = manuals(tmp_path / "매뉴얼") / "냉장.md"
     cases: list[tuple[tuple[str | Path, ...], str]] = [
         ((document,), "-o data.jsonl"),
@@ -107,10 +118,52 @@ def test_what_can_not_be_run_says_why(tmp_path: Path) -> None:
         ((document, "-o", tmp_path / "o.jsonl", "--generator", "없음"), "There is no generator"),
         ((document, "-o", tmp_path / "o.jsonl", "--generator", "rag_qa:두개"), "whole number"),
         ((document, "-o", tmp_path / "o.jsonl", "--target", "0"), "target"),
+        ((document, "-o", document), "is an input"),
+        ((tmp_path / "매뉴얼", "-o", tmp_path / "매뉴얼" / "하위" / "반품.md"), "is an input"),
+        ((document, "-o", tmp_path / "매뉴얼"), "is a folder"),
+        ((document, "-o", tmp_path / "o.jsonl", "--test", tmp_path / "o.jsonl"), "same name"),
+        ((document, "-o", tmp_path / "o.jsonl", "--heldout-fraction", "0.5"), "--test"),
+        ((document, "-o", tmp_path / "o.jsonl", "--plain-share", "0.5"), "--user mixed"),
+        ((document, "-o", tmp_path / "o.jsonl", "--resume", "genjob_1"), "--data-dir"),
     ]
     for arguments, words in cases:
-        ended = malmoi("generate", *arguments)
-        assert ended.returncode == 2, (arguments, ended.stderr)
-        assert words in ended.stderr, ended.stderr
-        assert len(ended.stderr.splitlines()) == 1
+        assert main(["generate", *map(str, arguments)]) == 2, arguments
+        told = capsys.readouterr().err
+        assert words in told, told
+        assert len(told.splitlines()) == 1
     assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_samples_on_standard_output_are_alone_there(tmp_path: Path) -> None:
+    document = manuals(tmp_path / "매뉴얼") / "냉장.md"
+    for name in ("-", "/dev/stdout"):
+        ended = malmoi("generate", document, "-o", name)
+        assert ended.returncode == 0, ended.stderr
+        rows = [json.loads(line) for line in ended.stdout.splitlines()]
+        assert rows
+        assert all(set(row) == {"messages"} for row in rows)
+        assert "채택" in ended.stderr
+    assert Path("/dev/stdout").is_symlink()
+    assert not Path("-").exists()
+
+
+def test_a_job_that_gave_nothing_leaves_the_last_output_alone(tmp_path: Path) -> None:
+    document = manuals(tmp_path / "매뉴얼") / "냉장.md"
+    out = tmp_path / "data.jsonl"
+    out.write_text("어제의 데이터\n", encoding="utf-8")
+    # Nobody listens there.
+    endpoint = {"MALMOI_MODEL_BASE_URL": "http://127.0.0.1:9/v1", "MALMOI_MODEL": "m", "MALMOI_MODEL_DOWN_AFTER_S": "1"}
+    data = tmp_path / "data"
+    ended = malmoi("generate", document, "-o", out, "--generator", "rag_qa", "--data-dir", data, **endpoint)
+    assert ended.returncode == 1
+    assert "No output was touched" in ended.stderr
+    assert out.read_text(encoding="utf-8") == "어제의 데이터\n"
+    job = re.search(r"--resume (\S+)", ended.stderr)
+    assert job is not None
+    again = malmoi("generate", "--resume", job.group(1), "--data-dir", data, "-o", out, **endpoint)
+    assert again.returncode == 1
+    assert "No output was touched" in again.stderr
+
+
+def test_the_types_named_in_the_help_are_those_that_there_are() -> None:
+    assert set(GENERATOR_NAMES) == set(GENERATORS)

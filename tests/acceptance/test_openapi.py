@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,11 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from app.api.schemas import common, corpora, datasets, generation
-from app.api.schemas import openai as shapes
-from corpora.bundled import MANUAL_DIR
 from tests.acceptance.conftest import ENDED
 from tests.acceptance.test_kill import wait_until
-from tests.tiny_base import build_tiny_base
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +114,7 @@ def test_answers_about_documents(service: Any) -> None:
     answers(common.ErrorBody, service.http.post("/corpora", json={}).json())
 
 
+@pytest.mark.long
 def test_answers_about_generation_and_datasets(service: Any) -> None:
     ok = service.ok
     corpus_id = service.corpus()
@@ -172,31 +169,3 @@ def test_generators_are_described(service: Any) -> None:
     (prompt,) = by_name["rag_qa"]["prompts"]
     assert prompt["id"].startswith("rag_qa@v")
     assert "{{" in prompt["template"]
-
-
-def test_answers_in_openai_shapes(start_service: Any, tmp_path: Path) -> None:
-    build_tiny_base(tmp_path / "models" / "tiny", MANUAL_DIR)
-    service = start_service(MALMOI_MODELS_DIR=str(tmp_path / "models"))
-    ok = service.ok
-    rows = [
-        {"messages": [{"role": "user", "content": f"{n}번 도크는?"}, {"role": "assistant", "content": f"{n}층입니다."}]}
-        for n in range(12)
-    ]
-    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    file = ok("POST", "/files", files={"file": ("학습.jsonl", data)}, data={"purpose": "fine-tune"})
-    answers(shapes.File, file)
-    answers(shapes.ModelList, ok("GET", "/models"))
-    body = {"model": "tiny", "training_file": file["id"], "recipe": "demo", "max_steps": 2, "metadata": {"팀": "물류"}}
-    job = answers(shapes.FineTuningJob, ok("POST", "/fine_tuning/jobs", json=body))
-    ended = answers(shapes.FineTuningJob, service.wait(f"/fine_tuning/jobs/{job['id']}"))
-    assert ended["status"] == "succeeded", ended
-    answers(common.ListOf[shapes.FineTuningJob], ok("GET", "/fine_tuning/jobs"))
-    answers(common.ListOf[common.Event], ok("GET", f"/fine_tuning/jobs/{job['id']}/events?limit=100"))
-    answers(common.ListOf[shapes.Checkpoint], ok("GET", f"/fine_tuning/jobs/{job['id']}/checkpoints"))
-    answers(common.ListOf[shapes.File], ok("GET", "/files"))
-    model = ended["fine_tuned_model"]
-    answers(shapes.Model, ok("GET", f"/models/{model}"))
-    chat = {"model": model, "messages": [{"role": "user", "content": "3번 도크는?"}], "max_tokens": 3}
-    answers(shapes.ChatCompletion, ok("POST", "/chat/completions", json=chat))
-    answers(shapes.ModelDeleted, ok("DELETE", f"/models/{model}"))
-    answers(shapes.FileDeleted, ok("DELETE", f"/files/{file['id']}"))

@@ -127,7 +127,7 @@ def test_whole_road_with_the_demo_model(start_service: Any) -> None:
 
     service = start_service()
     corpus_id = service.corpus(*(page.read_text(encoding="utf-8") for page in manual_pages()))
-    job = service.generate(corpus_id=corpus_id, target=100, heldout_fraction=0.17)
+    job = service.generate(corpus_id=corpus_id, target=60, heldout_fraction=0.17)
     assert job["status"] == "succeeded"
     tuned = service.client.fine_tuning.jobs.create(
         model="malmoi-demo",

@@ -133,7 +133,8 @@ def killed(service: Any, path: str, moments: list[float]) -> int:
     return times
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [2, 20])
 def test_killed_at_random_moments(start_service: Any, sky: Sky, kills: int) -> None:
     """Same accepted samples as an undisturbed run, against weather that depends on request and try alone."""
     long = BODY | {"generators": [{"type": "rag_qa", "passes": 2}, {"type": "self_instruct", "rounds": 20 * kills}]}

@@ -46,7 +46,7 @@ HOMES = {
     "fastapi": ("app/api/", "app/main.py"),
     "starlette": ("app/api/", "app/main.py"),
     "uvicorn": ("app/main.py",),
-    "matplotlib": ("generators/curation/report/",),
+    "matplotlib": ("generators/curation/report/", "training/plots.py"),
     "pyarrow": ("corpora/", "app/services/"),
     "pickle": (),
     "joblib": (),

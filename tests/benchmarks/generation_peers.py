@@ -86,7 +86,7 @@ def bare(url: str, requests: int, concurrency: int) -> int:
 def curator(url: str, requests: int, concurrency: int) -> int:
     """bespokelabs-curator, its limits set out of the way, its cache off."""
     os.environ.update(OPENAI_API_KEY="none", CURATOR_DISABLE_CACHE="1", TELEMETRY_ENABLED="0", HF_HUB_OFFLINE="1")
-    import tiktoken  # type: ignore[import-not-found]
+    import tiktoken
 
     class Bytes:
         """Stands in for the encoding that tiktoken would download."""
@@ -95,7 +95,8 @@ def curator(url: str, requests: int, concurrency: int) -> int:
             """One token a byte."""
             return list(text.encode())
 
-    tiktoken.get_encoding = tiktoken.encoding_for_model = lambda _: Bytes()
+    replaced: Any = tiktoken
+    replaced.get_encoding = replaced.encoding_for_model = lambda _: Bytes()
     from bespokelabs import curator as peer  # type: ignore[import-not-found]
     from datasets import Dataset
 

@@ -72,7 +72,7 @@ class Event(Answer):
     """A line of a job's log."""
 
     id: str
-    object: Literal["generation.job.event", "fine_tuning.job.event"]
+    object: Literal["generation.job.event", "fine_tuning.job.event", "evaluation.event", "model.job.event"]
     created_at: Seconds
     level: Literal["info", "warn", "error"]
     message: str

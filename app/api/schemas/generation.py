@@ -17,6 +17,7 @@ class GenerationProgress(Answer):
     target: int | None
     planned: int
     done: int
+    empty: int = Field(description="Of those done, slots that gave no candidate: a passage that no rule fits, say.")
     failed: int
     pending: int
     accepted: int
@@ -54,6 +55,9 @@ class GenerationJob(Answer):
     object: Literal["generation.job"]
     created_at: Seconds
     status: Literal["queued", "running", "paused", "succeeded", "incomplete", "failed", "cancelled"]
+    stop_requested: Literal["pause", "cancel"] | None = Field(
+        description="What a running job was asked for; a pause waits for the requests that are on their way."
+    )
     corpus_id: str | None
     dataset_id: str
     generators: list[dict[str, Any]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from app.api.schemas.chat import ChatCompletion
 from app.api.schemas.common import Answer, Seconds
 
 __all__ = [
@@ -31,6 +32,7 @@ class File(Answer):
     purpose: Literal["fine-tune", "user_data", "fine-tune-results"]
     status: Literal["processed"]
     status_details: str | None
+    expires_at: Seconds | None
 
 
 class FileDeleted(Answer):
@@ -52,22 +54,65 @@ class FineTuningError(Answer):
 class UsedHyperparameters(Answer):
     """OpenAI's three; `auto` until the recipe has decided."""
 
-    n_epochs: Literal["auto"] | float
+    n_epochs: Literal["auto"] | int
     batch_size: Literal["auto"] | int
     learning_rate_multiplier: Literal["auto"] | float
 
 
-class SupervisedMethod(Answer):
+class UsedDpoHyperparameters(UsedHyperparameters):
+    """The three and DPO's own."""
+
+    beta: Literal["auto"] | float
+
+
+class SupervisedHyperparameters(Answer):
     """The supervised method."""
 
     hyperparameters: UsedHyperparameters
 
 
-class FineTuningMethod(Answer):
-    """How the job trains."""
+class DpoHyperparameters(Answer):
+    """Direct preference optimisation."""
+
+    hyperparameters: UsedDpoHyperparameters
+
+
+class SupervisedMethod(Answer):
+    """The job learns the assistant's answers."""
 
     type: Literal["supervised"]
-    supervised: SupervisedMethod
+    supervised: SupervisedHyperparameters
+
+
+class DpoMethod(Answer):
+    """The job learns to prefer one answer to another."""
+
+    type: Literal["dpo"]
+    dpo: DpoHyperparameters
+
+
+class WandbRun(Answer):
+    """Where Weights & Biases gets the metrics."""
+
+    project: str
+    name: str | None
+    entity: str | None
+    tags: list[str]
+
+
+class Integration(Answer):
+    """A service that gets the metrics too."""
+
+    type: Literal["wandb"]
+    wandb: WandbRun
+
+
+class LoraSizes(Answer):
+    """LoRA sizes that the request asked for."""
+
+    r: int | None = None
+    alpha: int | None = None
+    dropout: float | None = None
 
 
 class Losses(Answer):
@@ -98,12 +143,23 @@ class FineTuningJob(Answer):
     training_file: str = Field(description="A file's or a dataset's id.")
     validation_file: str | None
     estimated_finish: Seconds | None
-    integrations: list[str]
+    integrations: list[Integration]
     metadata: dict[str, str] | None
-    method: FineTuningMethod
+    method: SupervisedMethod | DpoMethod
     user_provided_suffix: str | None
     recipe: str
+    lora: LoraSizes | None
+    max_steps: int | None
+    packing: bool | None = Field(description="Null leaves it, as the three below, to the recipe.")
+    max_length: int | None
+    allow_truncated: float | None
+    early_stopping_patience: int | None
+    validation_fraction: float | None = Field(description="Share of the training file that is held out.")
+    preflight: dict[str, Any] | None = Field(description="What was found before the training began; null until then.")
     losses: Losses | None
+    steps: int | None = Field(description="Updates that made the adapter, once it has ended.")
+    best_step: int | None = Field(description="Step of the weights that were kept.")
+    stopped_early: bool | None
 
 
 class CheckpointMetrics(Answer):
@@ -114,6 +170,8 @@ class CheckpointMetrics(Answer):
     train_mean_token_accuracy: float | None = None
     valid_loss: float | None = None
     valid_mean_token_accuracy: float | None = None
+    full_valid_loss: float | None = None
+    full_valid_mean_token_accuracy: float | None = None
 
 
 class Checkpoint(Answer):
@@ -135,9 +193,11 @@ class Model(Answer):
     object: Literal["model"]
     created: Seconds
     owned_by: str
-    base_model: str | None = Field(None, description="Of a fine-tuned model.")
+    base_model: str | None = Field(description="Of a fine-tuned model or a checkpoint.")
     recipe: str
+    licence: str | None = Field(description="Of a base, where its card or its recipe names one.")
     ready: bool = Field(description="False for malmoi-demo until the first training job has built it.")
+    problem: str | None = Field(description="Why it is not ready, where something is wrong with its files.")
 
 
 class ModelList(Answer):
@@ -153,39 +213,3 @@ class ModelDeleted(Answer):
     id: str
     object: Literal["model"]
     deleted: Literal[True]
-
-
-class ChatAnswer(Answer):
-    """The assistant's turn."""
-
-    role: Literal["assistant"]
-    content: str
-    refusal: None
-
-
-class Choice(Answer):
-    """The one answer."""
-
-    index: Literal[0]
-    message: ChatAnswer
-    finish_reason: Literal["stop", "length"]
-    logprobs: None
-
-
-class ChatUsage(Answer):
-    """Tokens of a chat completion."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class ChatCompletion(Answer):
-    """A chat completion."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: Seconds
-    model: str
-    choices: list[Choice]
-    usage: ChatUsage

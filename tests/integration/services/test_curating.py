@@ -15,7 +15,7 @@ from app.services.dataset_report import dataset_report
 from app.services.files import create_file, delete_file, read_file_bytes
 from app.services.stored_files import readable_path
 from app.store.queries import change, find, listed
-from app.store.tables import JobRow, SampleRow
+from app.store.tables import JobRow, SampleDocumentRow, SampleRow
 from corpora.errors import ConflictError, NotFoundError
 from corpora.importers import read_rows
 from generators.curation.bulk import BulkCurator
@@ -229,6 +229,7 @@ def test_samples_are_not_removed_under_a_curation(services: Services, run_next: 
     with services.store.write() as session:
         first = listed(session, SampleRow, SampleRow.dataset_id == dataset_id, limit=1)[0].id
         change(session, SampleRow, SampleRow.id == first, document_id=document_id)
+        session.add(SampleDocumentRow(sample_id=first, document_id=document_id))
     curating.create_curation(services, dataset_id, CurationJobRequest())
     with pytest.raises(ConflictError, match="try again") as caught:
         corpora.delete_document(services, document_id, delete_samples=True)

@@ -222,8 +222,9 @@ def test_training_samples_never_give_a_held_out_page_away(
 ) -> None:
     """Two documents that share a stock section: whichever is held out, the other must not teach it."""
     stock = (
-        "\n## 안전 수칙 확인\n\n안전 수칙을 확인하려면 작업 전에 안전화와 안전모를 착용하고 통로의 적재물을 "
-        "치운 다음 비상 정지 단추가 눌려 있지 않은지 살피고 이상이 있으면 반장에게 바로 알려 주십시오.\n"
+        "\n## 안전 수칙을 확인하는 방법\n\n안전 수칙을 확인하려면 다음 순서대로 진행합니다.\n\n"
+        "1. 작업 전에 안전화와 안전모를 착용합니다.\n2. 통로의 적재물을 치웁니다.\n"
+        "3. 비상 정지 단추가 눌려 있지 않은지 살핍니다.\n4. 이상이 있으면 반장에게 알립니다.\n"
     )
     corpus_id, _ = corpus(page("반품") + stock, page("보충") + stock)
     job = create(services, corpus_id, heldout_fraction=0.5)

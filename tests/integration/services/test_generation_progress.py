@@ -127,7 +127,7 @@ def test_every_request_is_accounted_for(services: Services, job_id: str) -> None
     assert body["latency"] == {"p50_s": 2.5, "p95_s": 4.5}
     assert body["failures"] == {"context_too_small": 1}
     assert body["progress"] == {
-        "target": None, "planned": 10, "done": 3, "failed": 1, "pending": 6, "accepted": 3, "rejected": 2,
+        "target": None, "planned": 10, "done": 3, "empty": 0, "failed": 1, "pending": 6, "accepted": 3, "rejected": 2,
     }  # fmt: skip
     assert faults(services, job_id) == []
     # Nothing is in flight once the attempt is over, but nobody knows how these two ended.

@@ -39,8 +39,10 @@ class Heard(Events):
 
 
 def config(base: Path, file: Path, out: Path, **more: Any) -> TrainConfig:
-    values = {"base": str(base), "base_label": "tiny", "training_file": file, "validation_file": file,
-              "output_dir": out, "recipe": "demo", "max_steps": 12, "resume": True}  # fmt: skip
+    """A run of twelve steps; held-out rows stand beside the training file, if there are any."""
+    held = file.with_name(f"검증-{file.name}")
+    values = {"base": str(base), "base_label": "tiny", "training_file": file, "output_dir": out, "recipe": "demo",
+              "validation_file": held if held.exists() else None, "max_steps": 12, "resume": True}  # fmt: skip
     return TrainConfig.model_validate(values | more)
 
 

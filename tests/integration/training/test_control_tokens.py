@@ -196,7 +196,11 @@ def test_chat_over_lines(tiny_base: Path) -> None:
     ]
     out = io.StringIO()
     serve((json.dumps(entry) for entry in requests), out)
-    plain, spelled, torn, again = (json.loads(line) for line in out.getvalue().splitlines())
+    told: dict[str, dict[str, Any]] = {}
+    for event in map(json.loads, out.getvalue().splitlines()):
+        answer = told.setdefault(event["id"], {"text": ""})
+        answer |= event | {"text": answer["text"] + event.get("text", "")}
+    plain, spelled, torn, again = (told[str(number)] for number in range(4))
     # "</s>" as one token would add one; as letters it is "<", "/", "s", ">" or merges of them.
     assert spelled["prompt_tokens"] > plain["prompt_tokens"] + 1
     assert (torn["error"]["status"], torn["error"]["code"]) == (400, "encoding_failed")

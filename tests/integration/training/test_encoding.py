@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.api.schemas.chat import ChatMessage
+from corpora.messages import training_rows
 from training.encoding import IGNORED, encode_row, encode_rows, prompt_ids
 from training.errors import EncodingError
 from training.loading import load_tokenizer
@@ -48,6 +52,20 @@ def test_chat_sees_the_tokens_that_preceded_the_answer_in_training(tokenizer: An
     assert row.labels[len(prompt)] != IGNORED
 
 
+def test_a_file_in_nfd_is_trained_on_the_tokens_of_chat(tokenizer: Any) -> None:
+    apart = json.loads(unicodedata.normalize("NFD", json.dumps([QUESTION, ANSWER], ensure_ascii=False)))
+    assert apart != [QUESTION, ANSWER]
+    template = load_template("demo.jinja")
+    line = json.dumps({"messages": apart}, ensure_ascii=False).encode()
+    (row,), _ = encode_rows(training_rows([line]), tokenizer, template, 1000)
+    asked = ChatMessage(role="user", content=apart[0]["content"]).plain("messages.0")
+    prompt = prompt_ids([asked], tokenizer, template)
+    assert row.input_ids[: len(prompt)] == prompt
+    assert row.labels[len(prompt)] != IGNORED
+    assert prompt == prompt_ids([QUESTION], tokenizer, template)
+    assert prompt != prompt_ids(apart[:1], tokenizer, template)
+
+
 def test_the_eeve_prompt_to_the_letter(tokenizer: Any) -> None:
     text = tokenizer.decode(prompt_ids([QUESTION], tokenizer, load_template("eeve.jinja")))
     assert text == (
@@ -78,12 +96,19 @@ def test_what_is_cut_and_dropped_is_counted(tokenizer: Any) -> None:
 
 
 def test_a_template_that_loses_the_stop_token_is_refused(tokenizer: Any) -> None:
-    template = load_template("demo.jinja").replace("message['content'] + eos_token", "message['content']")
+    marked = load_template("demo.jinja")
+    template = marked.replace(" + eos_token", "")
+    assert template != marked
     with pytest.raises(EncodingError, match=r"line 2: .*never stop"):
         encode_rows([(2, [QUESTION, ANSWER])], tokenizer, template, 1000)
-    unmarked = load_template("demo.jinja").replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
-    with pytest.raises(EncodingError, match="marks 0 answers of 1"):
-        encode_row([QUESTION, ANSWER], tokenizer, unmarked, 1000)
+
+
+def test_a_template_without_marks_gives_the_same_rows(tokenizer: Any) -> None:
+    marked = load_template("demo.jinja")
+    unmarked = marked.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
+    assert "generation -%" not in unmarked
+    turns: list[dict[str, Any]] = [SYSTEM, QUESTION, ANSWER | {"weight": 0}, QUESTION, ANSWER]
+    assert encode_row(turns, tokenizer, unmarked, 1000) == encode_row(turns, tokenizer, marked, 1000)
 
 
 LETTERS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=15)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from peft import PeftModel
 
 from corpora.errors import MalmoiError
 from tests.integration.training.runs import Heard, InterruptedRunError, config, same_outcome
-from training.chat import Chat, serve
 from training.errors import BaseModelError
 from training.loading import load_base, load_tokenizer
-from training.qlora import plan_run
+from training.plan import plan_run
 from training.recipes import RECIPES
 from training.run import run_training
 
@@ -56,39 +54,6 @@ def check_outcome(base: Path, result: dict[str, Any]) -> None:
     assert list(rows[0])[:5] == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
     assert rows[-1]["step"] == "12"
     assert [entry["step"] for entry in result["checkpoints"]][-1] == 12
-    chat_with(base, adapter)
-
-
-def chat_with(base: Path, adapter: Path) -> None:
-    """Chat answers a line a request; a fault of one is told and does not end the rest."""
-    question = [{"role": "user", "content": "3번 로케이션은 어디에 있나요?"}]
-    ask = {"messages": question, "max_tokens": 8, "temperature": 0, "top_p": 1.0, "seed": None, "stop": []}
-    model = {"base": str(base), "adapter": str(adapter), "recipe": "demo"}
-    long = [{"role": "user", "content": "로케이션 " * 3000}]
-    requests = [
-        {"id": "1", "model": model} | ask,
-        {"id": "2", "model": model} | ask | {"messages": long},
-        {"id": "3", "model": model | {"base": "/none"}} | ask,
-        {"id": "4", "model": model} | ask | {"temperature": 1.0, "seed": 3},
-        {"id": "5", "model": model} | ask | {"temperature": 1.0, "seed": 3},
-    ]
-    out = io.StringIO()
-    serve((json.dumps(entry) for entry in requests), out)
-    answers = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [answer["id"] for answer in answers] == ["1", "2", "3", "4", "5"]
-    assert answers[0]["completion_tokens"] <= 8
-    assert answers[0]["finish_reason"] in ("stop", "length")
-    assert answers[1]["error"]["code"] == "context_length_exceeded"
-    assert answers[2]["error"]["status"] < 500
-    assert answers[3]["text"] == answers[4]["text"]
-
-
-def test_the_model_is_kept_between_requests(tiny_base: Path) -> None:
-    chat = Chat()
-    chat._load(str(tiny_base), None)
-    first = chat._model
-    chat._load(str(tiny_base), None)
-    assert chat._model is first
 
 
 def test_a_loss_that_is_no_number_ends_the_run(
@@ -145,7 +110,7 @@ def rendered(question: str, answer: str) -> str:
     return f"<s>[질문]\n{question}\n[답변]\n{answer}</s>\n"
 
 
-@pytest.mark.parametrize("die_at", [None, 3])
+@pytest.mark.parametrize("die_at", [None, pytest.param(3, marks=pytest.mark.long)])
 def test_trained_tokens_are_counted_to_the_last(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_at: int | None
 ) -> None:
@@ -165,7 +130,8 @@ def test_trained_tokens_are_counted_to_the_last(
     lengths = [len(tokenizer(rendered(*pair), add_special_tokens=False)["input_ids"]) for pair in pairs]
     assert [length > 200 for length in lengths] == [False] * 11 + [True, True, False]
     expected = 2 * (sum(lengths[:11]) + 200 + lengths[13])
-    asked = config(tiny_base, file, tmp_path / "out", max_steps=None, n_epochs=2, batch_size=8)
+    several = {"max_steps": None, "n_epochs": 2, "batch_size": 8, "allow_truncated": 0.2}
+    asked = config(tiny_base, file, tmp_path / "out", **several)
     if die_at is not None:
         with pytest.raises(InterruptedRunError):
             run_training(asked, Heard(die_at))
@@ -198,3 +164,28 @@ def test_a_wrong_line_is_named_with_its_file(tiny_base: Path, training_file: Pat
     with pytest.raises(MalmoiError, match=r"^line 18: ") as caught:
         run_training(config(tiny_base, training_file, tmp_path / "out", validation_file=torn), Heard())
     assert (caught.value.status, caught.value.param) == (400, "validation_file")
+
+
+def test_a_share_of_the_training_file_is_measured_and_not_trained(
+    tiny_base: Path, training_file: Path, tmp_path: Path
+) -> None:
+    heard = Heard()
+    asked = {"validation_file": None, "validation_fraction": 0.25, "max_steps": 3}
+    run_training(config(tiny_base, training_file, tmp_path, **asked), heard)
+    result = heard.result()
+    assert heard.said("4행을 무작위로")
+    assert result["valid_loss_after"] < result["valid_loss_before"]
+    # Three updates of four rows: once through the twelve that are left.
+    with Path(result["result_csv"]).open(encoding="utf-8") as handle:
+        assert float(list(csv.DictReader(handle))[-1]["epoch"]) == 1
+    metrics = [data for kind, _, data in heard.lines if kind == "metrics"]
+    assert metrics[-1]["full_valid_loss"] == pytest.approx(result["valid_loss_after"], abs=1e-3)
+
+
+def test_equal_rows_leave_nothing_to_hold_out(tiny_base: Path, tmp_path: Path) -> None:
+    file = tmp_path / "학습.jsonl"
+    file.write_text(line("재고는?", "조회 화면에서 봅니다.") * 12, encoding="utf-8")
+    heard = Heard()
+    run_training(config(tiny_base, file, tmp_path / "out", validation_fraction=0.25, max_steps=1), heard)
+    assert heard.said("떼어 낼 행이 없습니다")
+    assert heard.result()["valid_loss_before"] is None

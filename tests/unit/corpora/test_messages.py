@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
 
 from corpora.errors import InvalidTrainingFileError
-from corpora.messages import MAX_DEPTH, message_line, training_rows, validate_training_file
+from corpora.messages import MAX_DEPTH, TrainingLineError, message_line, training_rows, validate_training_file
 
 GOOD = {"messages": [{"role": "user", "content": "입고란?"}, {"role": "assistant", "content": "들어오는 일입니다."}]}
 
@@ -58,6 +59,35 @@ def test_a_wrong_line_is_named(row: Any, said: str) -> None:
     assert caught.value.message.startswith("line 17: ")
     assert said in caught.value.message
     assert caught.value.param == "training_file"
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ([turn("user")], "data_type"),
+        ("말", "data_type"),
+        ({"messages": ["말"]}, "data_type"),
+        ({"prompt": "물음", "completion": "답"}, "missing_messages_list"),
+        ({"messages": {}}, "missing_messages_list"),
+        ({"messages": [{"content": "말"}, turn("assistant")]}, "message_missing_key"),
+        ({"messages": [{"role": "user"}, turn("assistant")]}, "message_missing_key"),
+        ({"messages": [turn("user", tool_calls=[]), turn("assistant")]}, "message_unrecognized_key"),
+        ({"messages": [turn("tool"), turn("assistant")]}, "unrecognized_role"),
+        ({"messages": [turn("User"), turn("assistant")]}, "unrecognized_role"),
+        ({"messages": [turn("user"), turn("assistant", "")]}, "missing_content"),
+        ({"messages": [turn("user"), turn("assistant", None)]}, "missing_content"),
+        ({"messages": [turn("system"), turn("user")]}, "example_missing_assistant_message"),
+        ({"messages": [turn("user"), turn("user"), turn("assistant")]}, "role_order"),
+        ({"messages": [turn("user", weight=0), turn("assistant")]}, "invalid_weight"),
+        (b'{"messages": [\n', "invalid_json"),
+        (b"\xff\n", "not_utf8"),
+    ],
+)
+def test_a_fault_has_the_cookbooks_name(row: Any, fault: str) -> None:
+    with pytest.raises(TrainingLineError) as caught:
+        validate_training_file(lines(row))
+    assert (caught.value.line, caught.value.fault, caught.value.code) == (17, fault, "invalid_training_file")
+    assert caught.value.message.endswith(f"[{fault}]")
 
 
 def raw(content: str, rest: str = "") -> bytes:
@@ -155,6 +185,38 @@ def test_what_is_allowed() -> None:
     report = validate_training_file([b"\xef\xbb\xbf" + lines()[0], *lines(system, b"\n")])
     assert report.examples == 20
     assert "repeat" in report.warnings[0]
+
+
+def test_words_are_read_in_nfc_and_it_is_told() -> None:
+    apart = unicodedata.normalize("NFD", "출고는 어떻게 하나요?")
+    row = {"messages": [turn("developer", "짧게."), turn("user", apart), turn("assistant", "지시서를 만듭니다.")]}
+    changed: list[int] = []
+    rows = list(training_rows(lines(row), decomposed=changed))
+    assert changed == [17]
+    assert rows[16][1] == [
+        turn("system", "짧게."),
+        turn("user", "출고는 어떻게 하나요?"),
+        turn("assistant", "지시서를 만듭니다."),
+    ]
+    told = validate_training_file(lines(row)).warnings
+    assert [warning for warning in told if "NFC" in warning] == [
+        "1 rows were not in NFC (files made on a Mac often are in NFD) and are read in NFC."
+    ]
+    assert not any("NFC" in warning for warning in validate_training_file(lines()).warnings)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "assistant", "tool_calls": [{"id": "1"}]},
+        {"role": "assistant", "content": None, "function_call": {"name": "재고"}},
+        {"role": "tool", "content": "3", "tool_call_id": "1"},
+        {"role": "function", "content": "3"},
+    ],
+)
+def test_tools_are_refused_by_their_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TrainingLineError, match="tools are not supported here"):
+        validate_training_file(lines({"messages": [turn("user"), wrong]}))
 
 
 def test_an_export_line_is_plain_korean_and_nothing_else() -> None:

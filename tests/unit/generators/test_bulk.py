@@ -225,9 +225,13 @@ def test_later_turns_may_be_short_and_point_at_what_was_said() -> None:
 
 
 def test_variants_of_one_group_stay() -> None:
-    rows = [candidate("입고 예정은 어떻게 등록하나요?", ANSWERS[0], group_id="가") for _ in range(2)]
-    other = candidate("입고 예정은 어떻게 등록하나요?", ANSWERS[0], group_id="나")
+    said = ("입고 예정은 어떻게 등록하나요?", "입고 예정은 어떻게 등록해?")
+    rows = [candidate(text, ANSWERS[0], group_id="가") for text in said]
+    other = candidate(said[0], ANSWERS[0], group_id="나")
     assert [s.accepted for s in run([*rows, other], import_settings(semantic_threshold=0.6))] == [True, True, False]
+    # A copy is no variant: a job that ran twice must not double its rows.
+    copies = run([*rows, *rows], import_settings(semantic_threshold=0.6))
+    assert [s.verdict.reason for s in copies] == ["ok", "ok", "exact_duplicate", "exact_duplicate"]
 
 
 def test_the_input_of_a_test_row_gives_it_away_under_any_instruction() -> None:

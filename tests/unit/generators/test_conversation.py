@@ -192,7 +192,7 @@ def test_an_order_in_a_document_stays_inside_the_fence_and_is_not_followed() -> 
     obeyed = {**SECOND, "answer": "HACKED"}
     model = OneReply((FIRST, obeyed))
     (candidate,) = run(model, members=poisoned).candidates
-    assert reason(candidate) == "answer_not_grounded"
+    assert reason(candidate) == "repeats_an_instruction"
     assert candidate.provenance.traits["suspect_instructions"] == ["chunk_0"]
     before, rest = model.prompts[0].split("<지문>")
     inside, after = rest.split("</지문>")

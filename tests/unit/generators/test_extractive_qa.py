@@ -16,14 +16,14 @@ from generators.base import SlotPlan, Workspace
 from generators.curation.curator import Curator
 from generators.curation.settings import CurationSettings
 from generators.extractive_forms import FORMS, filled, ordered_templates
-from generators.extractive_qa import ExtractiveQa, ExtractiveQaParams
+from generators.extractive_qa import WEAK_RULES, ExtractiveQa, ExtractiveQaParams
 from retrieval.chunking import chunk_document
 from retrieval.embedders import HashedEmbedder
 from retrieval.retriever import Retriever
 
 BLOCKS = (
     "## 반품 송장 등록\n\n1. RT-120 화면에서 송장을 조회합니다.\n2. 수량을 입력합니다.\n3. [저장]을 누릅니다.",
-    "반품 접수를 등록하려면 RT-120 화면에서 송장 번호를 조회합니다. 그런 다음 저장합니다.",
+    "반품 접수를 등록하려면 RT-120 화면에 송장 번호를 입력합니다. 그런 다음 저장합니다.",
     "회수란 배송사가 고객을 찾아가 상품을 받아 오는 과정을 말합니다.",
     "- **예정일** – 상자가 도착할 것으로 예상되는 날짜를 입력합니다.",
     "이를 등록하려면 화면을 엽니다.",
@@ -131,12 +131,19 @@ def test_every_form_can_be_filled() -> None:
 
 def test_gates() -> None:
     workspace = workspace_of([document(f"# 반품 접수 관리\n\n{BLOCKS[1]}")])
-    short = ExtractiveQa(ExtractiveQaParams(max_answer_chars=20))
+    short = ExtractiveQa(ExtractiveQaParams(max_answer_chars=20, rules="all"))
     (candidate,) = run(short, workspace, workspace.chunks[0], 0, Seen())
     assert candidate.rejection is not None
     assert candidate.rejection.reason == "answer_too_long"
     with pytest.raises(ValueError, match="has no chunk"):
         asyncio.run(short.run(SlotPlan(slot=0, generator="extractive_qa", heldout=False, seed=0), workspace, Seen()))
+
+
+def test_rules_that_were_often_wrong_are_asked_for_by_name() -> None:
+    workspace = workspace_of([document(f"# 반품 접수 관리\n\n{BLOCKS[1]}")])
+    assert not run(ExtractiveQa(), workspace, workspace.chunks[0], 0, Seen())
+    (candidate,) = run(ExtractiveQa(ExtractiveQaParams(rules="all")), workspace, workspace.chunks[0], 0, Seen())
+    assert candidate.provenance.traits["template"].split(".")[0] in WEAK_RULES
 
 
 def test_on_the_bundled_manual() -> None:
@@ -154,7 +161,7 @@ def test_on_the_bundled_manual() -> None:
                 kept.append(accepted(candidate, len(kept)))
                 curator.remember(kept[-1])
     used = Counter(sample.candidate.provenance.traits["template"] for sample in kept)
-    assert len(kept) >= 100
+    assert len(kept) >= 90
     assert len(kept) >= 0.85 * total
     assert max(used.values()) <= 0.15 * len(kept) + 1
-    assert len(used) >= 20
+    assert len(used) >= 14

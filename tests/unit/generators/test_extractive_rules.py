@@ -77,14 +77,14 @@ def test_use_aim_and_capability() -> None:
     assert asked(aim) == {"purpose_of": "반품 접수의 목적은 무엇인가요?"}
     can = "**반품 접수 현황** 페이지를 사용하면 회수되지 않은 상자의 위치를 조회할 수 있습니다."
     assert asked(can) == {"capability": "'반품 접수 현황' 페이지를 사용하면 무엇을 할 수 있나요?"}
-    names = "**수량** 및 **부분 회수 허용** 값을 설정하려면 RT-160 화면에서 접수 번호를 조회합니다."
+    names = "**수량** 및 **부분 회수 허용** 값을 설정하려면 RT-160 화면에서 접수 번호를 조회하고 두 값을 입력합니다."
     assert "'수량' 및 '부분 회수 허용' 값을 설정하려면" in asked(names)["purpose"]
     assert not made("단말기를 사용하여 다시 처리할 수 있습니다.")
     assert not made("이 단말기를 사용하면 상자의 위치를 조회할 수 있습니다.")
 
 
 def test_purpose_takes_along_what_belongs_to_it() -> None:
-    first = "반품 접수를 등록하려면 RT-120 화면에서 송장 번호를 조회합니다."
+    first = "반품 접수를 등록하려면 RT-120 화면에서 송장 번호를 조회하고 [등록]을 누릅니다."
     text = f"{first} 그런 다음 사유를 고릅니다. 상자는 S5에 둡니다."
     assert asked(text) == {"purpose": "반품 접수를 등록하려면 어떻게 해야 하나요?"}
     assert answers(text) == {"purpose": f"{first} 그런 다음 사유를 고릅니다."}
@@ -110,7 +110,7 @@ def test_purposes_that_are_refused(text: str) -> None:
 
 
 def test_context_where_a_clause_does_not_stand_alone() -> None:
-    text = "송장을 출력하려면 RT-130 화면에서 접수 번호와 상자 수를 조회합니다."
+    text = "송장을 출력하려면 RT-130 화면에서 접수 번호와 상자 수를 입력합니다."
     assert asked(text) == {"purpose": "반품 접수 관리에서 송장을 출력하려면 어떻게 해야 하나요?"}
     assert asked(text, ("반품 접수하기",)) == {
         "purpose": "반품 접수하기와 관련하여 송장을 출력하려면 어떻게 해야 하나요?"
@@ -198,11 +198,11 @@ def test_a_section_is_asked_for_only_as_a_whole() -> None:
     assert not made("## 개요\n\n" + body)
     assert not made(text.replace("반품 상자의 보관 기준은", "이 기준은"))
     thing = (
-        "## 반품 상자 라벨\n\n"
-        + "반품 상자 라벨에는 접수 번호와 도착 날짜가 적혀 있습니다. 라벨은 상자의 윗면에 붙입니다. 젖은 것은 버립니다."
+        "## 반품 접수 라벨\n\n"
+        + "반품 접수 라벨에는 상자 번호와 도착 날짜가 적혀 있습니다. 라벨은 상자의 윗면에 붙입니다. 젖은 것은 버립니다."
     )
-    assert asked(thing) == {"section": "반품 상자 라벨에 대해 설명해 주세요."}
-    assert not made(thing.replace("반품 상자 라벨에는", "반품 상자에는").replace("라벨은", "종이는"))
+    assert asked(thing) == {"section": "반품 접수 라벨에 대해 설명해 주세요."}
+    assert not made(thing.replace("반품 접수 라벨에는", "반품 상자에는").replace("라벨은", "종이는"))
 
 
 def test_an_announced_list() -> None:
@@ -271,7 +271,7 @@ def test_cells_of_a_table() -> None:
     "heading", ["6.3. 반품 접수", "2장 반품 접수", "제2장. 반품 접수", "부록 B. 반품 접수", "3) 반품 접수"]
 )
 def test_numbers_of_headings_are_no_part_of_a_question(heading: str) -> None:
-    text = "송장을 출력하려면 RT-130 화면에서 접수 번호와 상자 수를 조회합니다."
+    text = "송장을 출력하려면 RT-130 화면에서 접수 번호와 상자 수를 입력합니다."
     assert asked(text, (heading,)) == {"purpose": "반품 접수에서 송장을 출력하려면 어떻게 해야 하나요?"}
 
 

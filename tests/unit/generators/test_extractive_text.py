@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators.extractive_text import Shown, anaphor, fault, items, opens_elsewhere, sentences_of, spoken_whole
@@ -27,6 +27,7 @@ def test_every_shown_character_is_one_of_the_source(source: str) -> None:
         assert character in source[low:high].replace("\n", " ")
 
 
+@settings(deadline=None)  # the first example loads the analyser
 @given(st.lists(st.sampled_from(["**송장** 을 봅니다.", "상자를 엽니다.", "*S5* 로 갑니다."]), min_size=1, max_size=5))
 def test_sentences_lie_in_the_source_in_order(parts: list[str]) -> None:
     source = " ".join(parts)
@@ -55,6 +56,12 @@ def test_items_keep_their_inner_lines() -> None:
         ("자세한 내용은 담당자에게 묻습니다.", "document"),
         ("위의 표에서 고릅니다.", "document"),
         ("다음 그림처럼 놓습니다.", "shown_elsewhere"),
+        ("휴지통에서 파일 복원을 살펴봅니다.", "document"),
+        ("회사 홈페이지를 보거나 담당자를 찾습니다.", "document"),
+        ("여기를 누릅니다.", "here"),
+        ("카메라의 카메라의 카드를 뽑습니다.", "twice"),
+        ("**입고****확정**을 누릅니다.", "marks"),
+        ("If no title text exists, 제목을 누릅니다.", "foreign"),
         ("다음 값을 넣습니다.", "announces"),
         ("**저장을 누릅니다.", "unbalanced"),
     ],
@@ -63,7 +70,15 @@ def test_faults(text: str, reason: str) -> None:
     assert fault(text) == reason
 
 
-@pytest.mark.parametrize("text", ["상자를 연 다음 송장을 붙입니다.", "다음 날 다시 셉니다.", "그런 다음에 저장합니다."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "상자를 연 다음 송장을 붙입니다.",
+        "다음 날 다시 셉니다.",
+        "그런 다음에 저장합니다.",
+        "빈 곳이 없는지 살펴봅니다.",
+    ],
+)
 def test_what_only_looks_like_a_fault(text: str) -> None:
     assert fault(text) is None
 

@@ -161,3 +161,25 @@ def test_a_refusal_that_was_asked_for_stays() -> None:
     assert FILTERS["no_refusal"](dataclasses.replace(asked, provenance=planned), LIMITS) is None
     robot = candidate("창고 임대료는 얼마인가요?", "AI 언어 모델로서 저는 임대료를 알 수 없습니다.")
     assert FILTERS["no_refusal"](dataclasses.replace(robot, provenance=planned), LIMITS) is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ("점검은 3명이 합니다.", True),
+        ("냉동 상품은 A존에 보관합니다.", True),
+        ("A존에 두시면 됩니다.", True),
+        ("24시간이 걸려요.", True),
+        ("저장합니다.", False),
+        ("네, 그렇습니다.", False),
+        ("점검 인원 3명", False),
+        ("점검은 3명이", False),
+        ("확인 후 저장", False),
+        ("3명이요.", False),
+    ],
+)
+def test_a_short_grounded_answer_must_be_a_whole_sentence(answer: str, *, passes: bool) -> None:
+    verdict = FILTERS["length"](candidate(answer=answer), LIMITS)
+    assert (verdict is None) == passes
+    if verdict is not None:
+        assert (verdict.reason, verdict.evidence["limit"]) == ("answer_too_short", LIMITS.min_answer_chars)

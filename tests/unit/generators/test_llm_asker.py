@@ -134,6 +134,20 @@ def test_a_poisoned_request_that_is_alone_is_told_from_an_outage_by_a_harmless_q
     assert script.sent[-1][0] < 120
 
 
+def test_an_endpoint_that_answers_test_questions_and_nothing_else_is_down_and_not_every_slot_at_fault() -> None:
+    script = Script(lambda request, _: says("네") if request.step == "s:alive" else failure(500))
+    outcomes = run(script, [ask(n) for n in range(64)])
+    kinds = Counter(type(one) for one in outcomes)
+    assert kinds == {RequestFailedError: 16, EndpointDownError: 48}
+    assert any("test question" in str(one) for one in outcomes)
+
+
+def test_many_poisoned_requests_among_good_ones_never_stop_the_job() -> None:
+    script = Script(lambda request, _: failure(500) if request.slot % 3 else says())
+    outcomes = run(script, [ask(n) for n in range(24)])
+    assert Counter(type(one) for one in outcomes) == {RequestFailedError: 16, Reply: 8}
+
+
 def test_being_limited_is_never_a_requests_own_fault() -> None:
     script = Script(lambda request, tries: failure(429) if request.slot == 0 and tries < 20 else says())
     assert run(script, [ask(n) for n in range(40)]) == [says()] * 40
@@ -198,6 +212,77 @@ def test_the_budget_is_never_exceeded_by_one_request(limit: int, concurrency: in
         assert len(script.sent) == len(ledger.claims) <= limit
         assert all(isinstance(one, tuple | BudgetExhaustedError) for one in outcomes)
         assert client.stats().in_flight == 0
+
+    play(scene())
+
+
+@given(limit=st.integers(0, 4000), concurrency=st.integers(1, 16), reported=st.integers(1, 200))
+@settings(max_examples=40, deadline=None)
+def test_a_budget_of_tokens_is_used_as_far_as_it_goes_whatever_is_on_the_wire(
+    limit: int, concurrency: int, reported: int
+) -> None:
+    """Upper bounds of requests on the wire end nothing: refused is only what the settled budget does not cover."""
+    used = replace(says(), prompt_tokens=reported, completion_tokens=reported)
+    script = Script(lambda *_: used, seconds=1.0)
+
+    async def scene() -> None:
+        ledger = MemoryLedger(Budget(max_tokens=limit))
+        client = asker(script, ledger, replace(SETTINGS, concurrency=concurrency))
+        outcomes = await asyncio.gather(*(client.complete(ask(n)) for n in range(30)), return_exceptions=True)
+        bound = [claim_of(ask(n), "m") for n in range(30)]
+        most = max(one.prompt_tokens + one.completion_tokens for one in bound)
+        spent = sum(one.prompt_tokens + one.completion_tokens for one in ledger.settlements.values())
+        assert spent <= limit
+        assert len(ledger.settlements) == len(ledger.claims)
+        if any(isinstance(one, BudgetExhaustedError) for one in outcomes):
+            assert spent + most > limit
+
+    play(scene())
+
+
+class SlowCache(MemoryReplyCache):
+    """Takes a while to write, as a disk does."""
+
+    async def put(self, slot: int, step: str, request_hash: str, reply: Reply) -> None:
+        await asyncio.sleep(5)
+        await super().put(slot, step, request_hash, reply)
+
+
+def test_a_request_is_flying_until_its_reply_is_cached() -> None:
+    """Off the wire and not cached yet it would be paid twice, were the job abandoned."""
+    script = Script(lambda *_: says(), seconds=1.0)
+
+    async def scene() -> None:
+        endpoint = Endpoint(SETTINGS, virtual_timing(uniform=0.5))
+        cache = SlowCache()
+        client = Asker(SETTINGS, script, cache=cache, ledger=MemoryLedger(), endpoint=endpoint)
+        asked = asyncio.create_task(client.complete(ask(0)))
+        await asyncio.sleep(3)
+        assert client.stats().in_flight == 0
+        assert client.flying == 1
+        assert not cache.replies
+        await asked
+        assert client.flying == 0
+        assert cache.replies
+
+    play(scene())
+
+
+def test_nobody_waits_for_a_reservation_that_nobody_will_settle() -> None:
+    script = Script(lambda *_: says(), seconds=50.0)
+
+    async def scene() -> None:
+        claim = claim_of(ask(0), "m")
+        ledger = MemoryLedger(Budget(max_tokens=claim.prompt_tokens + claim.completion_tokens))
+        client = asker(script, ledger)
+        first = asyncio.create_task(client.complete(ask(0)))
+        await asyncio.sleep(1)
+        second = asyncio.create_task(client.complete(ask(1)))
+        await asyncio.sleep(1)
+        assert not second.done()
+        first.cancel()
+        with pytest.raises(BudgetExhaustedError):
+            await second
 
     play(scene())
 

@@ -272,3 +272,27 @@ def test_a_limit_by_the_day_is_recognised_by_its_reset() -> None:
     # 200 a day, one used: whole again after 7 min 12 s.
     assert Window(limit=200, remaining=199, reset_s=432.0).period_s == pytest.approx(86_400.0)
     assert Window(limit=200, remaining=199, reset_s=0.3).period_s == 60.0
+
+
+@given(rpm=st.integers(4, 240), jobs=st.integers(2, 4), ceiling=st.integers(1, 64))
+@settings(max_examples=20, deadline=None)
+def test_jobs_that_share_an_endpoint_keep_its_minute_together(rpm: int, jobs: int, ceiling: int) -> None:
+    """Each job's limiter lives in a process of its own and knows of the others by their number alone."""
+
+    async def scene() -> None:
+        limiters = [Limiter(ceiling=ceiling, requests_per_minute=rpm, timing=virtual_timing()) for _ in range(jobs)]
+        for limiter in limiters:
+            limiter.share(jobs)
+            assert limiter.ceiling == max(1, ceiling // jobs)
+        logs = [Log() for _ in limiters]
+        wanted = [(0.0, 0.01, 0.0, OK)] * rpm
+        await asyncio.gather(*(run_requests(one, wanted, log) for one, log in zip(limiters, logs, strict=True)))
+        sent = sorted(at for log in logs for at, _, _ in log.sent)
+        assert len(sent) == jobs * rpm
+        for start in sent:
+            # A first request of a minute costs no wait, in each of the jobs.
+            assert sum(start <= at < start + 60 for at in sent) <= rpm + jobs
+        limiters[0].share(1)
+        assert limiters[0].ceiling == ceiling
+
+    play(scene())

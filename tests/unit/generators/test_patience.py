@@ -33,7 +33,7 @@ class Repeater:
     name: str
     needs_model: bool
     slots: int
-    needs_corpus: bool = False
+    both_sides: bool = False
     ran: list[int] = field(default_factory=list)
 
     def sources(self, workspace: Workspace) -> Sequence[str | None]:

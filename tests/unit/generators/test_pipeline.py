@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.records import Candidate, Message, Provenance, Sample
+from corpora.records import Candidate, Chunk, Message, Provenance, Sample
 from generators.base import Generator, PoolView, SlotPlan, SlotResult, Workspace
 from generators.curation.curator import Curator
 from generators.curation.settings import CurationSettings
@@ -39,7 +39,9 @@ SUBJECTS = (
     "송장",
 )
 EMBEDDER = HashedEmbedder.fit([f"{word}에 관한 문장입니다." for word in SUBJECTS])
-TRAIN, HELDOUT = Workspace(), Workspace(seed_tasks=())
+TEXT = "반품은 검수한 뒤에 적치합니다."
+TRAIN = Workspace()
+HELDOUT = Workspace(chunks=(Chunk(id="chunk_h", document_id="doc_h", index=0, text=TEXT, start=0, end=len(TEXT)),))
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Talker:
     delays: random.Random
     name: str = "talker"
     needs_model: bool = False
-    needs_corpus: bool = True
+    both_sides: bool = True
     slots: int = 24
     fail_at: int | None = None
     stop_at: int | None = None
@@ -264,7 +266,7 @@ def test_a_plan_uses_every_slot_once_and_holds_out_a_share(shapes: list[tuple[in
         train: int
         held: int
         needs_model: bool = False
-        needs_corpus: bool = True
+        both_sides: bool = True
 
         def sources(self, workspace: Workspace) -> Sequence[str | None]:
             return [f"chunk_{n}" for n in range(self.train if workspace is TRAIN else self.held)]

@@ -184,7 +184,14 @@ def test_a_row_of_a_file_ends_no_fence_and_writes_no_line_of_the_prompt() -> Non
 def test_a_row_without_a_passage_fails_its_slot() -> None:
     model = OneReply(OF_ITEM)
     item = SourceItem(id="file-1:1", messages=ITEM.messages)
-    assert run(model, item=item) == SlotResult(failed="no_passage")
+    # A file without any is refused at once; one row of many fails its own slot.
+    with pytest.raises(InvalidInputError, match="passage"):
+        run(model, item=item)
+    generator = QuestionGeneration(QuestionGenerationParams(passages="source"))
+    space = Workspace(items={generator.name: (item, ITEM)}, model=model)
+    assert generator.sources(space) == [item.id, ITEM.id]
+    plan = SlotPlan(slot=2, generator=generator.name, heldout=False, seed=7, source=item.id)
+    assert asyncio.run(generator.run(plan, space, Pool())) == SlotResult(failed="no_passage")
     assert model.requests == []
 
 
@@ -251,8 +258,8 @@ def test_what_this_passage_has_given_is_shown_and_what_others_have_is_not() -> N
 
 def test_passages_come_from_where_the_entry_says() -> None:
     from_corpus, from_source = QuestionGeneration(), QuestionGeneration(QuestionGenerationParams(passages="source"))
-    assert from_corpus.needs_corpus
-    assert not from_source.needs_corpus
+    assert from_corpus.both_sides
+    assert not from_source.both_sides
     both = Workspace(chunks=(CHUNK,), items={"question_generation": (ITEM,)})
     assert from_source.sources(both) == ["file-1:0"]
     for generator, space in (

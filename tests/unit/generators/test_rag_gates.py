@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from corpora.context import CONTEXT_TEMPLATE, context_turn, wrap_context
 from corpora.records import Chunk
@@ -10,6 +11,7 @@ from generators.grounding import Citation, check_citations
 from generators.grounding_coverage import coverage_order
 from generators.grounding_draws import between, shuffled, weighted
 from generators.grounding_injection import evidence, repeated, suspects
+from generators.negation_gate import turned_round
 from generators.rag_gates import (
     asks_structure,
     codes,
@@ -20,6 +22,7 @@ from generators.rag_gates import (
     unsupported_code,
     unsupported_number,
 )
+from generators.rag_qa_checks import Pair
 from generators.rag_qa_plan import DIFFICULTIES, QUESTION_TYPES, find_companion, plan_questions, suited
 
 PAGE = "입고 검수는 도착 후\n  24시간 이내에   끝냅니다.\n\n- 파손품은 B-03 구역에 둡니다."
@@ -225,6 +228,74 @@ def test_a_code_must_stand_in_the_context_mark_for_mark() -> None:
     verdict = unsupported_number("상태 코드는 45입니다.", "", [context])
     assert verdict is not None
     assert verdict.reason == "number_not_in_context"
+
+
+@pytest.mark.parametrize(
+    ("answer", "context", "supported"),
+    [
+        ("A-01-02로 보냅니다.", "A\u201101\u201102로 보낸다.", True),
+        ("A\u201001\u201002로 보냅니다.", "A-01-02로 보낸다.", True),
+        ("A-01-02로 보냅니다.", "A−01−02로 보낸다.", True),
+        ("B존에 둡니다.", "A존에 둔다.", False),
+        ("B 구역에 둡니다.", "A 구역에 둔다.", False),
+        ("A 구역에 둡니다.", "A구역에 둔다.", True),
+        ("B존에 둡니다.", "A~C존에 둔다.", True),
+        ("B존에 둡니다.", "| 존 | B |", True),
+        ("A등급입니다.", "B등급과 C등급만 있다.", False),
+        ("A동작을 확인합니다.", "동작을 확인한다.", True),
+        ("상태를 CANCEL로 바꿉니다.", "상태를 HOLD로 바꾼다.", False),
+        ("상태를 HOLD로 바꿉니다.", "상태를 Hold로 바꾼다.", True),
+        ("WMS와 PDA로 QR을 읽습니다.", "단말기로 읽는다.", True),
+        ("상태를 OK로 바꿉니다.", "상태를 HOLD로 바꾼다.", False),
+        ("LIFO로 출고합니다.", "FIFO로 출고한다.", False),
+    ],
+)
+def test_words_of_capitals_and_zones_must_stand_in_the_context(answer: str, context: str, *, supported: bool) -> None:
+    assert (unsupported_code(answer, [context]) is None) == supported
+
+
+@pytest.mark.parametrize(
+    ("answer", "context", "turned"),
+    [
+        ("네, 문을 열어 둡니다.", "문을 열어 두지 않습니다.", True),
+        ("문을 열어 두지 않습니다.", "문을 열어 둡니다.", True),
+        ("파손품은 출고할 수 있습니다.", "파손품은 출고할 수 없습니다.", True),
+        ("파손품은 출고합니다.", "파손품은 출고하면 안 됩니다.", True),
+        ("파손품을 섞지 마십시오.", "파손품을 섞습니다.", True),
+        ("파손품은 출고하지 않습니다.", "파손품은 출고할 수 없습니다.", False),
+        ("파손품은 안 보냅니다.", "파손품은 보내지 않습니다.", False),
+        ("검수하면 출고할 수 있습니다.", "검수하지 않으면 출고할 수 없습니다.", False),
+        ("B존에는 박스를 쌓습니다.", "A존에는 박스를 쌓지 않습니다. B존에는 박스를 쌓습니다.", False),
+        ("상품을 옮깁니다.", "문을 열어 두지 않습니다.", False),
+    ],
+)
+def test_an_answer_that_turns_a_sentence_round_is_refused(answer: str, context: str, *, turned: bool) -> None:
+    verdict = turned_round(answer, [context])
+    assert (verdict is not None) == turned
+    if verdict is not None:
+        assert verdict.reason == "answer_turned_round"
+        assert verdict.evidence["context"] in context
+
+
+@pytest.mark.parametrize("value", [1, "1", " 1 ", 1.0, "[1]"])
+def test_a_number_of_a_reply_may_be_written_in_several_ways(value: object) -> None:
+    assert Citation.model_validate({"passage": value, "quote": "입고"}).passage == 1
+
+
+@pytest.mark.parametrize("value", [1.5, "첫째", "1, 2", True, None, [1], ""])
+def test_what_is_no_number_is_still_an_error(value: object) -> None:
+    with pytest.raises(ValidationError):
+        Citation.model_validate({"passage": value, "quote": "입고"})
+
+
+def test_null_is_an_empty_list_of_asked_words_and_nothing_else() -> None:
+    row = {"question": "질문", "answer": "답", "citations": [], "number": "2"}
+    assert Pair.model_validate({**row, "asked": None}).asked == []
+    assert Pair.model_validate({**row, "asked": ["요금"]}).number == 2
+    with pytest.raises(ValidationError):
+        Pair.model_validate({**row, "asked": "요금"})
+    with pytest.raises(ValidationError):
+        Pair.model_validate({**row, "citations": None})
 
 
 @given(st.from_regex(r"[A-Z]{2,4}-[0-9]{1,3}", fullmatch=True))

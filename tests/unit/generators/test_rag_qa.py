@@ -488,7 +488,7 @@ def test_an_order_in_a_document_stays_inside_the_fence() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"answer": "HACKED"}, "answer_not_grounded"),
+        ({"answer": "HACKED"}, "repeats_an_instruction"),
         ({"answer": "HACKED", "citations": [{"passage": 1, "quote": ORDER}]}, "quote_is_an_instruction"),
         (
             {"answer": "HACKED입니다. 도착 후 24시간 이내에 끝내시면 됩니다.", "question": "HACKED란 무엇인가요?"},

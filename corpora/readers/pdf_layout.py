@@ -1,0 +1,225 @@
+"""From characters with places to headings, steps, tables and paragraphs: what a page looks like is all there is.
+
+A heading is a line in larger type than most of the text; a table is rows whose wide gaps stand one below the other; a
+paragraph goes on while lines are full. Knows no PDF library: ``lines_of`` takes ``Piece``s, ``write_lines`` a ``Page``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from corpora.readers.extracted import Page
+from corpora.readers.tables import Budget, markdown_table
+
+__all__ = ["Line", "Piece", "larger_lines", "lines_of", "write_lines"]
+
+#: A heading's type is this much larger than the body's, and it is no longer than this.
+_LARGER = 1.12
+_LONGEST_HEADING = 120
+_HEADING_LEVELS = 4
+#: A gap of this many letter sizes parts cells; cells whose left edges differ by less stand below one another.
+_GAP = 1.2
+_ALIGNED = 0.8
+#: Lines of one paragraph are at most this many letter sizes apart; a line is full up to this share of the widest.
+_LEADING = 2.1
+_FULL = 0.82
+#: Lines of one cell, for which a second row of cells is waited.
+_LONGEST_CELL = 6
+_STEP = re.compile(r"^(?:\(?\d{1,3}[.)](?!\d)|[①-⑳㉠-㉻]|[가-하][.)](?=\s)|\(?[a-zA-Z][.)](?=\s))\s*")
+_BULLET = re.compile(r"^[•·∙●○▪■□◦▶►➢※\-–*](?=\s)\s*")
+_NUMBER = re.compile(r"^\d{1,3}[.)]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A character; its place in points from the page's lower left corner."""
+
+    character: str  #: The character; line ends have no place.
+    left: float  #: Left edge.
+    right: float  #: Right edge.
+    bottom: float  #: Lower edge.
+    size: float  #: Size of its type in points; 0 for characters without a place.
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a page."""
+
+    cells: tuple[tuple[float, str], ...]  #: Left edge and text of each part between wide gaps.
+    bottom: float  #: Where it stands.
+    right: float  #: Where it ends.
+    size: float  #: Size of most of its type.
+
+    @property
+    def text(self) -> str:
+        """The whole line."""
+        return " ".join(text for _, text in self.cells)
+
+
+def lines_of(pieces: Sequence[Piece]) -> list[Line]:
+    """The lines of a page in the order of the file; parts on one level are one line."""
+    lines: list[list[Piece]] = [[]]
+    for piece in pieces:
+        if piece.character in "\r\n":
+            if lines[-1]:
+                lines.append([])
+        else:
+            lines[-1].append(piece)
+    found: list[Line] = []
+    for line in lines:
+        made = _line(line)
+        if made is None:
+            continue
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and abs(before.bottom - made.bottom) < 0.3 * made.size
+            and made.cells[0][0] > before.right
+        ):
+            # The library ends a line at a wide gap; a row of a table is one line.
+            found[-1] = Line((*before.cells, *made.cells), before.bottom, made.right, before.size)
+        else:
+            found.append(made)
+    return found
+
+
+def _line(pieces: Sequence[Piece]) -> Line | None:
+    placed = [p for p in pieces if p.size > 0 and not p.character.isspace()]
+    if not placed:
+        return None
+    size = median(p.size for p in placed)
+    cells: list[tuple[float, list[str]]] = []
+    right = placed[0].left
+    for piece in pieces:
+        blank = piece.character.isspace() or piece.size <= 0
+        if not blank and (not cells or piece.left - right > _GAP * size):
+            cells.append((piece.left, []))
+        if cells:
+            cells[-1][1].append(piece.character)
+        if not blank:
+            right = piece.right
+    shown = tuple((left, " ".join("".join(text).split())) for left, text in cells)
+    return Line(shown, median(p.bottom for p in placed), right, size)
+
+
+def write_lines(page: Page, pages: Sequence[Sequence[Line]]) -> None:
+    """Write the lines of all pages; paragraphs and tables end with their page."""
+    levels = _levels(pages)
+    budget = Budget(page.name)
+    for number, lines in enumerate(pages, start=1):
+        if lines:
+            page.mark(f"page {number}")
+            _Writer(page, budget, levels, max(line.right for line in lines)).write(lines)
+
+
+def larger_lines(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
+    """Lines in larger type than most of the text, as (page, line), both from 0."""
+    levels = _levels(pages)
+    return {(p, i) for p, lines in enumerate(pages) for i, line in enumerate(lines) if _rounded(line.size) in levels}
+
+
+def _levels(pages: Sequence[Sequence[Line]]) -> dict[float, int]:
+    """Heading level of each size of type above that of most of the text."""
+    sizes: Counter[float] = Counter()
+    for line in (line for lines in pages for line in lines):
+        sizes[_rounded(line.size)] += len(line.text)
+    body = sizes.most_common(1)[0][0] if sizes else 0.0
+    larger = sorted((size for size in sizes if size >= body * _LARGER), reverse=True)
+    return {size: min(rank, _HEADING_LEVELS) for rank, size in enumerate(larger, start=1)}
+
+
+def _rounded(size: float) -> float:
+    return round(size * 2) / 2
+
+
+class _Writer:
+    """Writes one page."""
+
+    def __init__(self, page: Page, budget: Budget, levels: dict[float, int], right: float) -> None:
+        self._page = page
+        self._budget = budget
+        self._levels = levels
+        self._right = right
+
+    def write(self, lines: Sequence[Line]) -> None:
+        """All lines in order."""
+        at = 0
+        while at < len(lines):
+            rows = _table(lines, at)
+            if rows:
+                self._rows(rows)
+                at += len(rows)
+                continue
+            end = at + 1
+            while end < len(lines) and self._goes_on(lines[end - 1], lines[end]) and not _table(lines, end):
+                end += 1
+            self._block(lines[at:end])
+            at = end
+
+    def _level(self, line: Line) -> int | None:
+        return self._levels.get(_rounded(line.size)) if len(line.text) <= _LONGEST_HEADING else None
+
+    def _goes_on(self, line: Line, following: Line) -> bool:
+        """Whether the following line belongs to the same paragraph, step or heading."""
+        if _STEP.match(following.text) or _BULLET.match(following.text):
+            return False
+        apart = line.bottom - following.bottom
+        same = abs(line.size - following.size) < 0.6
+        return same and 0 < apart < _LEADING * line.size and line.right >= self._right * _FULL
+
+    def _block(self, lines: Sequence[Line]) -> None:
+        text = " ".join(line.text for line in lines)
+        level = self._level(lines[0])
+        step, bullet = _STEP.match(text), _BULLET.match(text)
+        if level is not None and any(c.isalnum() for c in text):
+            self._page.heading(level, text)
+        elif step and text[step.end() :]:
+            self._page.item(step.group().strip(), text[step.end() :])
+        elif bullet and text[bullet.end() :] and text[0] != "※":
+            self._page.item("-", text[bullet.end() :])
+        else:
+            self._page.paragraph(text)
+
+    def _rows(self, rows: Sequence[Line]) -> None:
+        columns = _columns(rows)
+        shown: list[list[str]] = []
+        for line in rows:
+            row = [""] * len(columns)
+            for left, text in line.cells:
+                at = min(range(len(columns)), key=lambda index: abs(columns[index] - left))
+                row[at] = f"{row[at]} {text}".strip()
+            shown.append(row)
+        self._budget.spend(len(rows) * len(columns))
+        self._page.block(markdown_table(shown))
+
+
+def _table(lines: Sequence[Line], start: int) -> Sequence[Line]:
+    """The lines from ``start`` on that are rows of one table; none where there is none."""
+    first = lines[start]
+    if len(first.cells) < 2 or _NUMBER.match(first.cells[0][1]):
+        return []
+    edges = [left for left, _ in first.cells]
+    end, full = start + 1, 1
+    while end < len(lines):
+        line = lines[end]
+        near = sum(1 for left, _ in line.cells if any(abs(left - edge) < _ALIGNED * line.size for edge in edges))
+        apart = lines[end - 1].bottom - line.bottom
+        if near < len(line.cells) or not 0 < apart < 3.5 * line.size or abs(line.size - first.size) > 2:
+            break
+        # A lone cell in the first column is a line of text; in another it goes on from a merged one.
+        if len(line.cells) < 2 and abs(line.cells[0][0] - edges[0]) < _ALIGNED * line.size:
+            break
+        full += len(line.cells) >= 2
+        end += 1
+        if full < 2 and end - start > _LONGEST_CELL:
+            break
+    return lines[start:end] if full >= 2 else []
+
+
+def _columns(rows: Sequence[Line]) -> list[float]:
+    """Left edges of the columns: those of the row with most cells."""
+    return [left for left, _ in max(rows, key=lambda line: len(line.cells)).cells]

@@ -1,0 +1,114 @@
+"""What a run looks at before the base is loaded: ``training.preflight`` given this run's plan and machine.
+
+``at_once`` says how many sequences fit into memory, for recipes that leave it open. Loads nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from training.config import TrainConfig
+from training.data import RunData, Sequences
+from training.errors import BaseModelError, PreflightError
+from training.estimate import ModelShape, fitting_micro_batch
+from training.events import Events
+from training.loading import load_config
+from training.plan import Machine, Plan
+from training.preflight import Budget, Preflight, Side, Subject, preflight
+from training.recipes import Recipe
+
+__all__ = ["at_once", "check", "within_context"]
+
+
+def _rank(config: TrainConfig, recipe: Recipe) -> int:
+    return (config.lora and config.lora.r) or recipe.lora_r
+
+
+def at_once(
+    config: TrainConfig, recipe: Recipe, sequences: Sequences, machine: Machine, attention: str | None
+) -> int | None:
+    """Sequences that fit into memory together, where the recipe is ``auto`` and can tell; None otherwise."""
+    path = Path(config.base) / "config.json"
+    if recipe.name != "auto" or machine.free_bytes is None or not path.is_file():
+        return None
+    try:
+        shape = ModelShape.of(json.loads(path.read_text(encoding="utf-8")))
+    except BaseModelError:
+        # Memory that runs out is answered by smaller batches anyway; preflight warns of the unknown size.
+        return None
+    return fitting_micro_batch(
+        shape,
+        machine.free_bytes,
+        lora_r=_rank(config, recipe),
+        tokens=sequences.longest,
+        packing=recipe.packing,
+        most=recipe.micro_batch,
+        attention=attention,
+    )
+
+
+def within_context(config: TrainConfig, recipe: Recipe, events: Events) -> Recipe:
+    """The recipe with rows no longer than the base has positions; said where that is less than its own length.
+
+    Raises:
+        BaseModelError: the base's configuration cannot be read.
+        PreflightError: the request asks for longer rows by itself (``max_length_too_long``).
+    """
+    text = load_config(config.base).get_text_config()
+    # Families of learned positions name it otherwise, and transformers maps the name.
+    positions = getattr(text, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions < 1 or recipe.max_length <= positions:
+        return recipe
+    if config.max_length is not None:
+        raise PreflightError(
+            f"max_length is {config.max_length}, but '{config.base_label}' has {positions} positions.",
+            param="max_length",
+            code="max_length_too_long",
+            hint=f"Ask for at most {positions}, or leave max_length out.",
+        )
+    events.say(
+        f"기반 모델의 문맥이 {positions:,}토큰이라 행의 최대 길이를 {recipe.max_length:,}에서 그만큼으로 줄입니다."
+    )
+    return dataclasses.replace(recipe, max_length=positions)
+
+
+def check(
+    config: TrainConfig,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    data: RunData,
+    run: tuple[Plan, Sequences, Machine, str | None],
+) -> Preflight:
+    """Look at everything; the last argument is the plan, what is fed, the machine, and the attention.
+
+    Raises:
+        PreflightError: hours would be wasted for certain.
+    """
+    plan, sequences, machine, attention = run
+    rows = data.train.rows
+    subject = Subject(
+        base=config.base,
+        recipe=recipe,
+        tokenizer=tokenizer,
+        template=template,
+        train=Side(rows=rows, report=data.train.report),
+        valid=Side(rows=data.valid.rows, report=data.valid.report) if data.valid else None,
+        overlap=data.overlap,
+    )
+    budget = Budget(
+        total_steps=plan.total_steps,
+        share_seen=plan.share_seen,
+        tokens_per_step=round(plan.batch_rows * sum(rows.lengths()) / len(rows)),
+        micro_batch=plan.micro_batch,
+        sequence_tokens=sequences.longest,
+        lora_r=_rank(config, recipe),
+        attention=attention,
+        free_bytes=machine.free_bytes,
+        flops=machine.flops,
+    )
+    return preflight(subject, budget, allow_truncated=config.allow_truncated)

@@ -1,0 +1,252 @@
+"""What is looked at before a GPU hour is spent: tokens, cuts, stop tokens, overlap, memory, time, licence.
+
+``preflight`` takes what was encoded and what is planned, and gives one value for the log, the job and the model card::
+
+    checks = preflight(subject, Budget(total_steps=…, …), allow_truncated=config.allow_truncated)
+    events.emit("preflight", checks.summary(), checks.as_dict(), "warn" if checks.warnings else "info")
+
+It raises where hours would be wasted for certain: too many rows cut, answers that end without their stop token,
+validation rows that are the training rows. All else is a warning, in Korean, in ``warnings``. Loads no model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from corpora.overlap import Overlap
+from training.encoding import EncodedRows, EncodingReport, stop_ids
+from training.errors import BaseModelError, PreflightError
+from training.estimate import Estimate, ModelShape, estimate
+from training.licence import licence_of
+from training.recipes import Recipe
+from training.samples import Sample, samples_of
+
+__all__ = ["Budget", "Preflight", "Side", "Subject", "preflight"]
+
+#: Updates below which a run is told to teach little.
+FEW_STEPS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """Training or validation rows as they were encoded."""
+
+    rows: EncodedRows
+    report: EncodingReport
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What will be trained on what."""
+
+    base: str  #: Folder of the base, or hub name.
+    recipe: Recipe  #: With the request's own numbers laid over it.
+    tokenizer: PreTrainedTokenizerBase
+    template: str  #: Jinja source, by ``chat_template``.
+    train: Side
+    valid: Side | None = None
+    overlap: Overlap | None = None  #: By ``corpora.overlap.overlap``; None where nothing was held out by file.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What the run may use, and what it has."""
+
+    total_steps: int  #: Updates.
+    share_seen: float  #: Of the training rows, by all updates; 1 where each is seen.
+    tokens_per_step: int  #: Tokens of one update, padding left out.
+    micro_batch: int  #: Sequences at once.
+    sequence_tokens: int  #: Of the longest sequence.
+    lora_r: int
+    attention: str | None = None  #: Implementation of attention.
+    quantised: bool = True  #: Base in NF4.
+    free_bytes: int | None = None  #: Memory of the device; None where not known.
+    flops: float | None = None  #: Peak of the device in operations a second, by ``estimate.peak_flops``.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preflight:
+    """What was found; every field is plain, or says so itself by ``as_dict``."""
+
+    samples: tuple[Sample, ...]  #: Three rows as the model reads them, trained tokens marked.
+    train: EncodingReport
+    valid: EncodingReport | None
+    truncated_share: float  #: Of the training file's rows.
+    share_seen: float
+    total_steps: int
+    stop_token: str  #: What every trained answer ends in.
+    answers_checked: int  #: Trained answers whose last token was looked at, both sides.
+    overlap: Overlap | None
+    estimate: Estimate | None  #: None where config.json does not tell.
+    seconds: float | None  #: None where the device's speed is not known.
+    licence: str
+    licence_source: str
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """One line for a log."""
+        memory = f"{self.estimate.memory_bytes / 1e9:.1f} GB" if self.estimate else "알 수 없음"
+        time = f"{self.seconds / 3600:.1f}시간" if self.seconds is not None else "알 수 없음"
+        return (
+            f"사전 점검: {self.train.kept:,}행, 학습 토큰 {self.train.trained_tokens:,}개, 잘린 행 "
+            f"{self.truncated_share:.1%}, 데이터의 {self.share_seen:.0%}를 봄, 예상 메모리 {memory}, 예상 시간 {time}, "
+            f"경고 {len(self.warnings)}건"
+        )
+
+
+def preflight(subject: Subject, budget: Budget, *, allow_truncated: float = 0.01) -> Preflight:
+    """Look at everything.
+
+    Args:
+        subject: Base, recipe and encoded rows.
+        budget: Steps and device.
+        allow_truncated: Largest share of rows that may lose tokens.
+
+    Raises:
+        PreflightError: more rows are cut (``too_many_truncated``), an answer does not end in its stop token
+            (``stop_token_untrained``), or all validation rows are training rows (``validation_is_training``).
+    """
+    sides = [(subject.train, "training_file")] + ([(subject.valid, "validation_file")] if subject.valid else [])
+    for side, param in sides:
+        _check_cuts(side.report, param, subject.recipe.max_length, allow_truncated)
+    stops = stop_ids(subject.tokenizer, subject.template)
+    checked = sum(_check_stops(side, stops[0], param) for side, param in sides)
+    _check_overlap(subject.overlap)
+    needed = _estimate(subject, budget)
+    tokens = budget.total_steps * budget.tokens_per_step
+    seconds = needed.seconds(tokens=tokens, flops=budget.flops) if needed else None
+    licence = licence_of(subject.base, subject.recipe)
+    return Preflight(
+        samples=tuple(samples_of(subject.train.rows, subject.tokenizer)),
+        train=subject.train.report,
+        valid=subject.valid.report if subject.valid else None,
+        truncated_share=_share(subject.train.report),
+        share_seen=budget.share_seen,
+        total_steps=budget.total_steps,
+        stop_token=str(subject.tokenizer.convert_ids_to_tokens(stops[0])),
+        answers_checked=checked,
+        overlap=subject.overlap,
+        estimate=needed,
+        seconds=seconds,
+        licence=licence.name,
+        licence_source=licence.source,
+        warnings=tuple(_warnings(subject, budget, needed, licence.source)),
+    )
+
+
+def _share(report: EncodingReport) -> float:
+    return report.truncated / report.rows if report.rows else 0.0
+
+
+def _check_cuts(report: EncodingReport, param: str, max_length: int, allowed: float) -> None:
+    share = _share(report)
+    if share <= allowed:
+        return
+    lines = ", ".join(map(str, report.truncated_lines[:20]))
+    raise PreflightError(
+        f"{report.truncated} of {report.rows} rows ({share:.1%}) are longer than {max_length} tokens and would lose "
+        f"{report.tokens_cut} tokens; {allowed:.1%} may. The longest has {report.longest}. Lines {lines}"
+        f"{' …' if report.truncated > 20 else '.'}",
+        param=param,
+        code="too_many_truncated",
+        hint="Shorten or split these rows, raise max_length, or allow it by allow_truncated.",
+    )
+
+
+def _check_stops(side: Side, stop: int, param: str) -> int:
+    """How many trained answers were looked at; each but the cut ones must end in the stop token."""
+    ends = side.rows.last_trained()
+    without = sum(token != stop for token in ends)
+    if without > side.report.unstopped:
+        raise PreflightError(
+            f"{without} trained answers do not end in the stop token, but only {side.report.unstopped} were cut; the "
+            "model would never stop.",
+            param=param,
+            code="stop_token_untrained",
+            hint="Report this with the base's tokenizer: encoding should have refused the rows.",
+        )
+    return len(ends)
+
+
+def _check_overlap(overlap: Overlap | None) -> None:
+    if overlap is not None and overlap.rows == overlap.of > 0:
+        raise PreflightError(
+            f"All {overlap.of} validation examples are training examples too, so they validate nothing.",
+            param="validation_file",
+            code="validation_is_training",
+            hint="Give a validation file with other examples, or none.",
+        )
+
+
+def _estimate(subject: Subject, budget: Budget) -> Estimate | None:
+    config = Path(subject.base) / "config.json"
+    if not config.is_file():
+        return None
+    try:
+        shape = ModelShape.of(json.loads(config.read_text(encoding="utf-8")))
+    except BaseModelError:
+        # An unusual config.json is no reason not to train; the warning says that nothing could be reckoned.
+        return None
+    return estimate(
+        shape,
+        lora_r=budget.lora_r,
+        micro_batch=budget.micro_batch,
+        tokens=budget.sequence_tokens,
+        packing=subject.recipe.packing,
+        quantised=budget.quantised,
+        attention=budget.attention,
+    )
+
+
+def _warnings(subject: Subject, budget: Budget, needed: Estimate | None, licence_source: str) -> Sequence[str]:
+    found = []
+    for name, side in (("학습", subject.train), ("검증", subject.valid)):
+        found += _data_warnings(name, side.report) if side else []
+    if budget.share_seen < 1:
+        found.append(f"{budget.total_steps:,}단계로는 학습 데이터의 {budget.share_seen:.1%}만 봅니다.")
+    if budget.total_steps < FEW_STEPS:
+        found.append(
+            f"갱신이 {budget.total_steps}단계뿐이라 거의 배우지 못합니다. n_epochs를 늘리거나 batch_size를 줄이세요."
+        )
+    overlap = subject.overlap
+    if overlap is not None and overlap.rows:
+        lines = ", ".join(map(str, overlap.lines[:10]))
+        found.append(f"검증 데이터 {overlap.of:,}행 가운데 {overlap.rows:,}행이 학습 데이터에도 있습니다(행 {lines}).")
+    if needed is None:
+        found.append("config.json으로 모델의 크기를 알 수 없어 메모리와 시간을 어림하지 못했습니다.")
+    elif budget.free_bytes is not None and needed.memory_bytes > budget.free_bytes:
+        found.append(
+            f"예상 메모리 {needed.memory_bytes / 1e9:.1f} GB가 장치의 {budget.free_bytes / 1e9:.1f} GB보다 큽니다."
+        )
+    if licence_source == "none":
+        found.append("기반 모델의 라이선스를 알 수 없습니다. 쓰기 전에 모델 카드를 확인하세요.")
+    return found
+
+
+def _data_warnings(name: str, report: EncodingReport) -> list[str]:
+    found = []
+    if report.dropped:
+        lines = ", ".join(map(str, report.dropped_lines[:10]))
+        found.append(
+            f"{name} 데이터 {report.dropped:,}행에는 학습할 토큰이 없어 뺐습니다: 답변이 모두 잘린 행 "
+            f"{report.dropped_cut:,}, 답변의 weight가 모두 0인 행 {report.dropped_untrained:,}(행 {lines})."
+        )
+    if report.truncated:
+        lines = ", ".join(map(str, report.truncated_lines[:10]))
+        found.append(
+            f"{name} 데이터 {report.truncated:,}행이 너무 길어 토큰 {report.tokens_cut:,}개를 잃었고, "
+            f"{report.unstopped:,}행은 마지막 답변이 끝나기 전에 잘렸습니다(행 {lines})."
+        )
+    if report.unknown_tokens:
+        found.append(f"{name} 데이터의 토큰 {report.unknown_tokens:,}개는 이 토크나이저가 쓸 줄 모르는 글자입니다.")
+    return found
