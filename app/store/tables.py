@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.store.corpus_tables import ChunkRow, CorpusRow, DocumentRow, EmbeddingRow
 from app.store.table_base import AUTO, CASCADE, Base, Seq
 from app.store.training_tables import AdapterRow, CheckpointRow, FileRow
 
@@ -22,6 +23,7 @@ __all__ = [
     "CorpusRow",
     "DatasetRow",
     "DocumentRow",
+    "EmbeddingRow",
     "EventRow",
     "FileRow",
     "IdempotencyRow",
@@ -34,65 +36,6 @@ __all__ = [
     "SampleRow",
     "SlotRow",
 ]
-
-
-class CorpusRow(Base):
-    """A named set of documents."""
-
-    __tablename__ = "corpora"
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
-    description: Mapped[str]
-    language: Mapped[str]
-    created_at: Mapped[float]
-    #: Grows with every index build; readers reload when theirs differs.
-    index_generation: Mapped[int] = mapped_column(default=0)
-    #: Fingerprint of the embedder that built the index; the file's folder.
-    embedder_fingerprint: Mapped[str | None]
-    #: The default embedder's frozen state (idf), or None before the first build.
-    embedder_state: Mapped[dict[str, Any] | None]
-    #: Set when documents are assigned to the test split for the first time.
-    heldout_fraction: Mapped[float | None]
-
-
-class DocumentRow(Base):
-    """One uploaded document and its decoded text."""
-
-    __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("corpus_id", "sha256"), AUTO)
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete=CASCADE), index=True)
-    filename: Mapped[str]
-    title: Mapped[str]
-    media_type: Mapped[str]
-    bytes: Mapped[int]
-    sha256: Mapped[str]
-    status: Mapped[str]
-    error: Mapped[dict[str, Any] | None]
-    text: Mapped[str]
-    characters: Mapped[int]
-    chunk_count: Mapped[int]
-    warnings: Mapped[list[Any]]
-    #: Side of the hold-out; None until the first generation job that reads the document decides it, for good.
-    heldout: Mapped[bool | None]
-    created_at: Mapped[float]
-
-
-class ChunkRow(Base):
-    """A passage; ``seq`` is its id in the FAISS file."""
-
-    __tablename__ = "chunks"
-    seq: Mapped[int] = mapped_column(Seq, primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete=CASCADE), index=True)
-    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete=CASCADE), index=True)
-    index: Mapped[int]
-    text: Mapped[str]
-    start: Mapped[int]
-    end: Mapped[int]
-    headings: Mapped[list[Any]]
 
 
 class DatasetRow(Base):
