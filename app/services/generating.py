@@ -16,7 +16,7 @@ from app.services.generation import GenerationParams
 from app.services.generation_ending import decided_any, ended, paused
 from app.services.generation_prices import prices_of
 from app.services.generation_setup import Setup, build_generators, read_setup
-from app.services.generation_watch import LOOK_S, StopWatch, share_limits, watch
+from app.services.generation_watch import LOOK_S, StopWatch, recall_endpoints, share_limits, watch
 from app.store.batches import SqlBatchLog
 from app.store.disk import DiskFullError, is_disk_full
 from app.store.generation import SqlPlan, SqlSampleSink
@@ -72,13 +72,13 @@ async def _generate(
     models = _models(services, params, cache, ledger, SqlBatchLog(writer))
     askers = {str(getattr(params, field)): model for field, model in models.items() if isinstance(model, Asker)}
     # Not by name: a judge may be the same model behind a client of its own.
+    recall_endpoints(services, context, askers)
     stop = StopWatch(context, [model for model in models.values() if isinstance(model, Asker)])
     watching = asyncio.create_task(watch(services, context, askers, services.settings.model_down_after_s))
     try:
         sides = setup.sides(models.get("model"))
         weights = build_generators(params)
         plan = _plan(services, context, setup, weights, sides)
-        context.progress({"window": params.window})
         _tell_idle(context, weights, plan)
         await _join(services, askers)
         curator = setup.curator()

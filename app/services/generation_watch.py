@@ -2,8 +2,9 @@
 
 ``StopWatch`` is what the pipeline asks whether to stop. On a pause nothing else is sent, what is on the wire is waited
 for and cached, and only then the answer is yes: a resumed job asks nothing again. ``watch`` runs beside the pipeline:
-it tells people when an endpoint has stopped answering, long before the job gives up, and divides what the settings
-allow a minute by the jobs that ask the same model at this moment. Knows no prompts and decides no sample.
+it tells people when an endpoint has stopped answering, long before the job gives up, divides what the settings allow a
+minute by the jobs that ask the same model at this moment, and keeps with the job what was found out of its endpoints,
+so that an attempt after a kill sends the same requests. Knows no prompts and decides no sample.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Iterable, Mapping
 
 from app.jobs.kinds import JobContext
 from app.services.context import Services
-from app.store.queries import listed
+from app.store.queries import find, listed
 from app.store.tables import JobRow
 from generators.llm.asker import Asker
+from generators.llm.structured import Mode
 
-__all__ = ["StopWatch", "share_limits", "watch"]
+__all__ = ["StopWatch", "recall_endpoints", "share_limits", "watch"]
 
 #: Seconds between two looks.
 LOOK_S = 2.0
 #: Seconds of nothing but failures after which people are told.
 TELL_AFTER_S = 10.0
 _MODEL_FIELDS = ("model", "judge_model")
+#: Under this name the job's progress holds how each model is sent schemas.
+_SCHEMAS = "schemas"
 
 
 class StopWatch:
@@ -58,9 +62,13 @@ async def watch(services: Services, context: JobContext, models: Mapping[str, As
         seconds: After which an endpoint that only fails is given up.
     """
     told: set[str] = set()
+    kept = _found_out(models)
     while True:
         await asyncio.sleep(LOOK_S)
         await asyncio.to_thread(share_limits, services, models)
+        if (found := _found_out(models)) != kept:
+            await asyncio.to_thread(context.progress, {_SCHEMAS: found})
+            kept = found
         for name, model in models.items():
             trouble = model.trouble(TELL_AFTER_S)
             if trouble is None:
@@ -71,6 +79,21 @@ async def watch(services: Services, context: JobContext, models: Mapping[str, As
                     f"모델 '{name}'의 응답이 없습니다. {seconds:g}초 동안 이어지면 작업을 일시 정지합니다: {trouble}"
                 )
                 context.event("warn", message, data={"model": name, "code": "endpoint_failing"})
+
+
+def recall_endpoints(services: Services, context: JobContext, models: Mapping[str, Asker]) -> None:
+    """Hand the clients what earlier attempts of this job found out of their endpoints."""
+    with services.store.read() as session:
+        row = find(session, JobRow, JobRow.id == context.job_id)
+        kept = dict(row.progress.get(_SCHEMAS, {})) if row is not None else {}
+    for name, model in models.items():
+        if name in kept:
+            model.endpoint.structured.recall(kept[name])
+
+
+def _found_out(models: Mapping[str, Asker]) -> dict[str, Mode]:
+    verdicts = {name: model.endpoint.structured.verdict for name, model in models.items()}
+    return {name: verdict for name, verdict in verdicts.items() if verdict is not None}
 
 
 def share_limits(services: Services, models: Mapping[str, Asker]) -> int:
