@@ -30,6 +30,7 @@ from app.api import (
     openai_files,
     openai_fine_tuning,
     openai_models,
+    search,
 )
 from app.api.errors import install_error_handlers
 from app.api.guard import LOOPBACK_HOSTS, Guard
@@ -37,6 +38,7 @@ from app.api.schemas.common import FAULTS
 from app.jobs.supervisor import Supervisor
 from app.services.chat_process import chat_process
 from app.services.context import Services, open_services, worker_config
+from app.services.embedders import check_embedder
 from app.settings import Settings
 from corpora.errors import InvalidInputError, MalmoiError
 
@@ -45,6 +47,7 @@ __all__ = ["KINDS_PATH", "create_app", "serve"]
 KINDS_PATH = "app.services.kinds:KINDS"
 _ROUTERS = (
     corpora,
+    search,
     generation,
     datasets,
     importing,
@@ -161,8 +164,9 @@ def serve(settings: Settings) -> None:
     """Serve until asked to stop.
 
     Raises:
-        MalmoiError: the address, the keys or the data directory do not allow it.
+        MalmoiError: the address, the keys, the embedder or the data directory do not allow it.
     """
+    check_embedder(settings)
     listener = _bind(settings)
     try:
         services = open_services(settings)

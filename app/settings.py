@@ -65,7 +65,27 @@ class Settings(BaseModel):
     model_down_after_s: float = Field(
         600.0, gt=0, description="Seconds of nothing but failures after which a job pauses."
     )
-    embedder: Literal["hashed"] = Field("hashed", description="Embedder of new corpora; 'hashed' needs no weights.")
+    embedder: str = Field(
+        "hashed",
+        max_length=1024,
+        description="What embeds: 'hashed' (no weights), a sentence-transformers name or folder, 'openai:<model>'.",
+    )
+    embedder_base_url: str | None = Field(
+        None, description="OpenAI-compatible endpoint of 'openai:<model>' embedders; MODEL_BASE_URL when empty."
+    )
+    embedder_api_key: SecretStr | None = Field(
+        None, description="Key for it; MODEL_API_KEY when empty and both endpoints are on one host."
+    )
+    embedder_query_prefix: str | None = Field(
+        None, max_length=2000, description="Set before questions; the model's own configuration when not given."
+    )
+    embedder_passage_prefix: str | None = Field(
+        None, max_length=2000, description="Set before passages; the model's own configuration when not given."
+    )
+    embedder_semantic_threshold: float | None = Field(
+        None, gt=0, le=1, description="Cosine of semantic duplicates for all embedders but 'hashed'; 0.92 when empty."
+    )
+    embedder_device: str = Field("cpu", description="Where a sentence-transformers model runs, as torch names it.")
     models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
     train_gpus: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
         "auto", description="GPUs of one training, by `accelerate launch` from two on; 'auto' takes all that are seen."
@@ -77,12 +97,32 @@ class Settings(BaseModel):
         False, description="Whether fine-tuned models may be uploaded to the Hugging Face hub, with HF_TOKEN."
     )
     max_upload_mb: int = Field(512, ge=1, description="Largest request body in MB.")
+    url_documents: bool = Field(
+        False, description="Whether documents may be fetched from URLs that clients name; public addresses only."
+    )
+    url_max_mb: int = Field(64, ge=1, description="Largest file behind a URL in MB, compressed or not.")
+    url_timeout_s: float = Field(60.0, gt=0, description="Seconds for one URL with all its redirects.")
     workers: int = Field(
         2,
         ge=0,
         le=64,
         description="Jobs that run at once in `serve`, one training beside them; 0 leaves all to others.",
     )
+
+    @field_validator("embedder")
+    @classmethod
+    def _known_embedder(cls, spec: str) -> str:
+        """Refuse what can name no embedder; whether a folder is there is seen when the service starts."""
+        if not spec.strip() or spec != spec.strip() or not spec.isprintable() or spec == "openai:":
+            raise ValueError("no embedder; write hashed, openai:<model>, or a sentence-transformers name or folder")
+        return spec
+
+    @field_validator("embedder_base_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError("no address of an API; write https://api.example.com/v1")
+        return url
 
     @field_validator("database_url")
     @classmethod

@@ -1,19 +1,23 @@
 """The block structure of Markdown with exact offsets, by markdown-it-py.
 
-``blocks(text)`` gives top-level blocks in order; ``text[start:end]`` is the block's source. Works on plain text too,
-where everything is a paragraph. Knows nothing of chunks or questions.
+``blocks(text)`` gives top-level blocks in order; ``text[start:end]`` is the block's source. ``seamed(text)`` adds where
+each can be parted: before a step, a row, a line of code. Works on plain text too, where everything is a paragraph.
+Knows nothing of chunks or questions.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["Block", "BlockKind", "blocks", "plain"]
+__all__ = ["Block", "BlockKind", "Seam", "blocks", "plain", "seamed"]
 
 BlockKind = Literal["front_matter", "heading", "paragraph", "list", "table", "code", "quote", "html", "rule"]
 
@@ -29,6 +33,9 @@ _KINDS: dict[str, BlockKind] = {
     "html_block": "html",
     "hr": "rule",
 }
+#: Beginnings of what may be parted from what stands before it, inside a block.
+_INNER = frozenset((*_KINDS, "list_item_open", "tr_open"))
+_HTML_ROW = re.compile(r"\s*<tr\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +48,14 @@ class Block:
     text: str  #: Heading text without its marks; for others the source.
     level: int = 0  #: Heading level from 1; 0 for others.
     ordered: bool = False  #: Whether a list is numbered.
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """A line inside a block before which it can be parted."""
+
+    start: int  #: Offset of the line's first character.
+    depth: int  #: The smaller, the better to part here: steps before their paragraphs, rows before the header.
 
 
 @functools.cache
@@ -76,22 +91,67 @@ def _front_matter_lines(lines: list[str]) -> int:
 
 def blocks(text: str) -> list[Block]:
     """Top-level blocks of ``text`` in order; line ends must be line feeds."""
+    return [block for block, _ in _walk(text, seams=False)]
+
+
+def seamed(text: str) -> list[tuple[Block, tuple[Seam, ...]]]:
+    """``blocks`` with the seams of each, by ascending offset: steps, rows, lines of code and of HTML.
+
+    A table's header is parted from its first row only at a greater depth than rows are; paragraphs have no seams.
+    """
+    return list(_walk(text, seams=True))
+
+
+def _walk(text: str, *, seams: bool) -> Iterator[tuple[Block, tuple[Seam, ...]]]:
     # Form feeds and the like are line breaks to str.splitlines, not to Markdown.
     lines = text.split("\n")
     offsets = _line_offsets(text)
     skipped = _front_matter_lines(lines)
-    found: list[Block] = []
     if skipped:
         end = offsets[min(skipped, len(offsets) - 1)]
-        found.append(Block(kind="front_matter", start=0, end=len(text[:end].rstrip("\n")), text=text[:end].rstrip()))
+        front = Block(kind="front_matter", start=0, end=len(text[:end].rstrip("\n")), text=text[:end].rstrip())
+        yield front, tuple(Seam(offsets[line], 2) for line in range(2, skipped - 1)) if seams else ()
     # Blank lines in place of the front matter keep line numbers equal.
     source = "\n".join([""] * skipped + lines[skipped:])
     stream = _block_parser().parse(source)
-    for index, token in enumerate(stream):
-        if token.level != 0 or token.map is None or token.type not in _KINDS:
+    tops = [i for i, t in enumerate(stream) if t.level == 0 and t.map is not None and t.type in _KINDS]
+    for index, behind in itertools.pairwise([*tops, len(stream)]):
+        block = _block(stream[index], stream[index + 1] if index + 1 < len(stream) else None, text, offsets)
+        yield block, _seams(stream[index:behind], lines, offsets) if seams else ()
+
+
+def _seams(tokens: list[Token], lines: list[str], offsets: list[int]) -> tuple[Seam, ...]:
+    """The seams of the block that ``tokens`` make, its own beginning left out."""
+    depths: dict[int, int] = {}
+    in_head = first_row = False
+    for token in tokens:
+        if token.type == "thead_open":
+            in_head = True
+        elif token.type == "thead_close":
+            in_head, first_row = False, True
+        if token.map is None or token.type not in _INNER or in_head:
             continue
-        found.append(_block(token, stream[index + 1] if index + 1 < len(stream) else None, text, offsets))
-    return found
+        depth = 2 * token.level
+        if token.type == "tr_open":
+            depth, first_row = depth + first_row, False
+        depths[token.map[0]] = min(depth, depths.get(token.map[0], depth))
+        for line, deeper in _inner_lines(token, lines):
+            depths.setdefault(line, depth + deeper)
+    assert tokens[0].map is not None
+    depths.pop(tokens[0].map[0], None)
+    return tuple(Seam(offsets[line], depths[line]) for line in sorted(depths))
+
+
+def _inner_lines(token: Token, lines: list[str]) -> Iterator[tuple[int, int]]:
+    """Lines of code, whose marks stay with the first and the last, and of HTML, where rows go before other lines."""
+    assert token.map is not None
+    first, last = token.map
+    if token.type == "fence":
+        yield from ((line, 2) for line in range(first + 2, last - 1))
+    elif token.type == "code_block":
+        yield from ((line, 2) for line in range(first + 1, last))
+    elif token.type == "html_block":
+        yield from ((line, 2 if _HTML_ROW.match(lines[line]) else 3) for line in range(first + 1, last))
 
 
 def _block(token: Token, following: Token | None, text: str, offsets: list[int]) -> Block:

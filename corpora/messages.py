@@ -35,8 +35,10 @@ __all__ = [
     "decomposed_warning",
     "load_line",
     "message_line",
+    "noting_tools",
     "numbered_texts",
     "parse_training_line",
+    "tools_warning",
     "training_rows",
     "validate_training_file",
 ]
@@ -104,6 +106,35 @@ def composed(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]
 def decomposed_warning(rows: int) -> tuple[str, ...]:
     """What is said of rows whose words were not in NFC; nothing of none."""
     return (f"{rows} rows were not in NFC (files made on a Mac often are in NFD) and are read in NFC.",) if rows else ()
+
+
+def noting_tools(lines: Iterable[bytes], found: list[int]) -> Iterator[bytes]:
+    """The lines of a file, as they are; numbers of those that offer tools go to ``found``.
+
+    OpenAI's lines may name ``tools`` (once ``functions``) beside the messages, in a pair's ``input``. A conversation
+    that calls none is a conversation, but nothing here writes the offer into what the model reads.
+    """
+    for number, line in enumerate(lines, start=1):
+        if b'"tools"' in line or b'"functions"' in line:
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None  # whoever reads the line says what is wrong with it
+            places = (row, row.get("input")) if isinstance(row, dict) else ()
+            if any(isinstance(place, dict) and (place.get("tools") or place.get("functions")) for place in places):
+                found.append(number)
+        yield line
+
+
+def tools_warning(found: Sequence[int]) -> tuple[str, ...]:
+    """What is said of lines that offer tools; nothing of none."""
+    if not found:
+        return ()
+    shown = ", ".join(map(str, found[:20])) + (" …" if len(found) > 20 else "")
+    return (
+        f"{len(found)} lines offer tools ('tools' or 'functions'), which are not supported here: their conversations "
+        f"are trained as if none were offered. Lines {shown}.",
+    )
 
 
 def check_message(message: object, number: int, where: str) -> None:
@@ -207,8 +238,8 @@ def validate_training_file(
         InvalidTrainingFileError: a line is wrong, or there are fewer than ``minimum`` examples
             (``invalid_n_examples``).
     """
-    examples, seen, repeated, decomposed = 0, set[int](), 0, 0
-    for _, line, _, changed in _parsed(lines, param):
+    examples, seen, repeated, decomposed, tools = 0, set[int](), 0, 0, list[int]()
+    for _, line, _, changed in _parsed(noting_tools(lines, tools), param):
         examples += 1
         repeated += hash(line) in seen
         decomposed += changed
@@ -220,7 +251,9 @@ def validate_training_file(
             code="invalid_n_examples",
         )
     warnings = (f"{repeated} lines repeat an earlier one.",) if repeated else ()
-    return TrainingFileReport(examples=examples, warnings=warnings + decomposed_warning(decomposed))
+    return TrainingFileReport(
+        examples=examples, warnings=warnings + decomposed_warning(decomposed) + tools_warning(tools)
+    )
 
 
 def message_line(messages: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any] | None = None) -> str:

@@ -21,7 +21,9 @@ from corpora.messages import (
     composed,
     decomposed_warning,
     load_line,
+    noting_tools,
     numbered_texts,
+    tools_warning,
 )
 from corpora.overlap import conversation_key
 
@@ -104,7 +106,8 @@ def validate_preference_file(
             (``invalid_n_examples``).
     """
     examples = decomposed = 0
-    for _, pair in preference_rows(lines, param=param):
+    tools: list[int] = []
+    for _, pair in preference_rows(noting_tools(lines, tools), param=param):
         examples += 1
         decomposed += pair.decomposed
     if examples < minimum:
@@ -113,4 +116,4 @@ def validate_preference_file(
             param=param,
             code="invalid_n_examples",
         )
-    return TrainingFileReport(examples=examples, warnings=decomposed_warning(decomposed))
+    return TrainingFileReport(examples=examples, warnings=decomposed_warning(decomposed) + tools_warning(tools))

@@ -29,7 +29,7 @@ class Document:
 class Chunk:
     """A passage of one document; ``document.text[start:end] == text`` always."""
 
-    id: str  #: Stable id, ``chunk_…``; the same document and index give the same id.
+    id: str  #: Stable id, ``chunk_…``; of document, headings, text and its count among equal ones before it.
     document_id: str  #: The document it is cut from.
     index: int  #: Position among the document's chunks, from 0.
     text: str  #: The passage itself.

@@ -80,11 +80,13 @@ class Workspace:
     earlier: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     model: ModelClient | None = None  #: The language model, where one is configured.
     _by_id: dict[str, Chunk] = field(init=False, repr=False, compare=False)
+    _by_place: dict[tuple[str, int], Chunk] = field(init=False, repr=False, compare=False)
     _items: dict[tuple[str, str], SourceItem] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index chunks and items by id."""
         object.__setattr__(self, "_by_id", {chunk.id: chunk for chunk in self.chunks})
+        object.__setattr__(self, "_by_place", {(chunk.document_id, chunk.index): chunk for chunk in self.chunks})
         items = {(name, item.id): item for name, members in self.items.items() for item in members}
         object.__setattr__(self, "_items", items)
 
@@ -101,6 +103,10 @@ class Workspace:
     def chunk(self, chunk_id: str | None) -> Chunk | None:
         """The chunk of that id on this side, or None: its document was deleted since the plan was made."""
         return self._by_id.get(chunk_id) if chunk_id is not None else None
+
+    def following(self, chunk: Chunk) -> Chunk | None:
+        """The chunk behind ``chunk`` in its document, or None behind the last."""
+        return self._by_place.get((chunk.document_id, chunk.index + 1))
 
     def item(self, generator: str, item_id: str | None) -> SourceItem | None:
         """A generator's source item of that id, or None: it was deleted since the plan was made."""

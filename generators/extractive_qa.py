@@ -18,7 +18,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpora.ids import content_id
 from corpora.records import Candidate, Chunk, Message, Provenance, Span, Verdict
 from generators.base import PoolView, SlotPlan, SlotResult, Workspace
 from generators.extractive_forms import filled, ordered_templates
@@ -75,7 +74,7 @@ class ExtractiveQa:
         if chunk is None:
             raise ValueError(f"slot {plan.slot} has no chunk '{plan.source}' on its side")
         used = _Used(self.params, pool)
-        following = workspace.chunk(content_id("chunk", chunk.document_id, chunk.index + 1))
+        following = workspace.following(chunk)
         candidates = []
         for draft in drafts(chunk, following):
             if self.params.rules == "sure" and draft.rule in WEAK_RULES:

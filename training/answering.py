@@ -13,12 +13,13 @@ Use::
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
 
 from corpora.errors import UnavailableError
 from training.answer_config import AnswerSide
@@ -49,6 +50,21 @@ class Generated:
     completion_tokens: int  #: Tokens made, the stop token included.
 
 
+class _PhraseSaid(StoppingCriteria):
+    """Whether each row's last tokens have said the phrase."""
+
+    def __init__(self, phrase: str, tokenizer: PreTrainedTokenizerBase, prompt: int) -> None:
+        self._phrase, self._tokenizer, self._prompt = phrase, tokenizer, prompt
+        # A token says a byte at least; one more on each side may hang on to the phrase.
+        self._tokens = len(phrase.encode()) + 2
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: ARG002
+        """One truth a row."""
+        begin = max(self._prompt, input_ids.shape[1] - self._tokens)
+        said = self._tokenizer.batch_decode(input_ids[:, begin:])
+        return torch.tensor([self._phrase in text for text in said], device=input_ids.device)
+
+
 class Answerer:
     """One base at a time, and the adapters that were asked for on it."""
 
@@ -67,7 +83,7 @@ class Answerer:
         """
         self._shelf.open(side.base)
         self._adapter = None if side.adapter is None else self._shelf.adapter(side.adapter)
-        self._manner = self._shelf.manner(recipe_for(side.base, side.recipe).name)
+        self._manner = self._shelf.manner(recipe_for(side.base, side.recipe).name, side.adapter)
 
     @property
     def context(self) -> int:
@@ -119,8 +135,15 @@ class Answerer:
         )
         torch.manual_seed(how.seed)
         model = self._shelf.use(self._adapter)
-        output = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+        output = model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=settings, stopping_criteria=self._phrase_stops(width)
+        )
         return [row[width:].tolist() for row in output]
+
+    def _phrase_stops(self, width: int) -> StoppingCriteriaList:
+        """Ends an answer once it has said the stop phrase, as chat does; nothing where the model has none."""
+        phrase = self._manner.stop_phrase
+        return StoppingCriteriaList([] if phrase is None else [_PhraseSaid(phrase, self._shelf.tokenizer, width)])
 
     def _read(self, tokens: list[int]) -> Generated:
         end = next((place for place, token in enumerate(tokens) if token in self._manner.stop_ids), None)
@@ -129,6 +152,10 @@ class Answerer:
         phrase = self._manner.stop_phrase
         if phrase is not None and phrase in text:
             text, stopped = text.partition(phrase)[0].rstrip(), True
+            # What follows the phrase is padding: the first so many tokens that say it are those that were made.
+            made = range(1, len(kept) + 1)
+            decode = self._shelf.tokenizer.decode
+            kept = kept[: made[bisect_left(made, True, key=lambda n: phrase in decode(kept[:n]))]]
         return Generated(text=text, finish_reason="stop" if stopped else "length", completion_tokens=len(kept))
 
     @torch.no_grad()

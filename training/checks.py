@@ -16,12 +16,16 @@ from training.data import RunData, Sequences
 from training.errors import BaseModelError, PreflightError
 from training.estimate import ModelShape, fitting_micro_batch
 from training.events import Events
-from training.loading import load_config
+from training.loading import load_config, local_device
 from training.plan import Machine, Plan
+from training.positions import positions_of
 from training.preflight import Budget, Preflight, Side, Subject, preflight
+from training.qlora import EVALUATED
 from training.recipes import Recipe
+from training.speed import measured_speed
+from training.templates import ORIGIN, own_template, stop_phrase_of
 
-__all__ = ["at_once", "check", "within_context"]
+__all__ = ["at_once", "check", "with_phrase", "within_context"]
 
 
 def _rank(config: TrainConfig, recipe: Recipe) -> int:
@@ -51,6 +55,11 @@ def at_once(
     )
 
 
+def _width(config: TrainConfig) -> int:
+    text = load_config(config.base).get_text_config()
+    return int(getattr(text, "hidden_size", 0) or 1)
+
+
 def within_context(config: TrainConfig, recipe: Recipe, events: Events) -> Recipe:
     """The recipe with rows no longer than the base has positions; said where that is less than its own length.
 
@@ -58,10 +67,8 @@ def within_context(config: TrainConfig, recipe: Recipe, events: Events) -> Recip
         BaseModelError: the base's configuration cannot be read.
         PreflightError: the request asks for longer rows by itself (``max_length_too_long``).
     """
-    text = load_config(config.base).get_text_config()
-    # Families of learned positions name it otherwise, and transformers maps the name.
-    positions = getattr(text, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions < 1 or recipe.max_length <= positions:
+    positions = positions_of(load_config(config.base))
+    if positions is None or recipe.max_length <= positions:
         return recipe
     if config.max_length is not None:
         raise PreflightError(
@@ -74,6 +81,18 @@ def within_context(config: TrainConfig, recipe: Recipe, events: Events) -> Recip
         f"기반 모델의 문맥이 {positions:,}토큰이라 행의 최대 길이를 {recipe.max_length:,}에서 그만큼으로 줄입니다."
     )
     return dataclasses.replace(recipe, max_length=positions)
+
+
+def with_phrase(config: TrainConfig, recipe: Recipe, events: Events) -> Recipe:
+    """The recipe with the stop phrase that a merged base was trained with, where the request says nothing of one."""
+    folder = Path(config.base)
+    if config.stop_phrase is not None or not (folder / ORIGIN).is_file():
+        return recipe
+    phrase = stop_phrase_of(own_template(folder) or "")
+    if phrase is None:
+        return recipe
+    events.say(f"기반 모델이 답변을 '{phrase}'(으)로 끝내도록 학습되어 있어 그대로 이어 씁니다.")
+    return dataclasses.replace(recipe, stop_phrase=phrase)
 
 
 def check(
@@ -98,8 +117,13 @@ def check(
         template=template,
         train=Side(rows=rows, report=data.train.report),
         valid=Side(rows=data.valid.rows, report=data.valid.report) if data.valid else None,
+        whole=data.whole,
         overlap=data.overlap,
     )
+    on_gpu = machine.device == "cuda"
+    evaluations = plan.total_steps // plan.eval_steps
+    # The one at the last step reads all rows, those before it the first ones.
+    read = sum(data.valid_rows.lengths()[:EVALUATED]) * max(0, evaluations - 1) + sum(data.valid_rows.lengths())
     budget = Budget(
         total_steps=plan.total_steps,
         share_seen=plan.share_seen,
@@ -110,5 +134,10 @@ def check(
         attention=attention,
         free_bytes=machine.free_bytes,
         flops=machine.flops,
+        speed=measured_speed(_width(config), local_device()) if machine.flops is None else None,
+        micro_batches=plan.total_steps * plan.accumulation,
+        evaluated_tokens=read,
+        checkpointing=on_gpu,
+        processes=machine.processes,
     )
     return preflight(subject, budget, allow_truncated=config.allow_truncated)

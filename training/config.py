@@ -55,6 +55,9 @@ class TrainConfig(BaseModel):
     max_steps: int | None = None  #: Updates at most.
     packing: bool | None = None  #: Several rows in one sequence; None is the recipe's.
     max_length: int | None = None  #: Tokens of a row at most; None is the recipe's.
+    #: Text that every answer is trained to end in, before its stop token; an empty one is none. None is the base's own,
+    #: where it was merged from an adapter that has one.
+    stop_phrase: str | None = None
     allow_truncated: Annotated[float, Field(ge=0, le=1)] = 0.01  #: Share of rows that may lose tokens.
     #: Evaluations without a better loss before the run ends; 0 never ends it, None is the recipe's.
     early_stopping_patience: Annotated[int, Field(ge=0)] | None = None

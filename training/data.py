@@ -24,6 +24,7 @@ from training.packing import as_dataset, held_out, packed_dataset, subset
 from training.plan import Machine, PackShape, pack_shape
 from training.preferences import PreferenceRow, better_rows, encode_preferences
 from training.recipes import Recipe
+from training.rows import Counted
 
 __all__ = ["RunData", "RunSide", "Sequences", "read_data"]
 
@@ -55,6 +56,7 @@ class RunData:
     train: RunSide
     valid: RunSide | None = None
     overlap: Overlap | None = None  #: None where nothing was held out by file.
+    whole: EncodingReport | None = None  #: Of the training file, where a share of it was held out.
 
     @property
     def valid_rows(self) -> EncodedRows:
@@ -101,12 +103,20 @@ def read_data(
         events.emit("message", words, None, "warn")
         return RunData(train=train)
     events.say(f"학습 데이터에서 {len(places)}행을 무작위로(시드 {config.seed}) 떼어 검증에 씁니다.")
-    return RunData(train=_part(train, kept), valid=_part(train, places))
+    counted = [[_counted(train, place) for place in side] for side in (kept, places)]
+    left, apart = train.report.without(counted[1], counted[0]), EncodingReport.of(counted[1])
+    _tell(events, "나눈 뒤 학습", left)
+    _tell(events, "나눈 뒤 검증", apart)
+    return RunData(train=_part(train, kept, left), valid=_part(train, places, apart), whole=train.report)
 
 
-def _part(side: RunSide, places: Sequence[int]) -> RunSide:
+def _counted(side: RunSide, place: int) -> Counted:
+    return side.pairs[place].counted if side.pairs else side.rows.counted(place)
+
+
+def _part(side: RunSide, places: Sequence[int], report: EncodingReport) -> RunSide:
     pairs = [side.pairs[place] for place in places] if side.pairs else ()
-    return RunSide(rows=subset(side.rows, places), report=side.report, pairs=pairs)
+    return RunSide(rows=subset(side.rows, places), report=report, pairs=pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ class _Reader:
 
     def side(self, path: Path, param: str, name: str) -> RunSide:
         decomposed: list[int] = []
+        phrased: list[int] = []
         # In bytes, as validation reads it: text mode would end lines at carriage returns too.
         with path.open("rb") as handle:
             if self.config.method == "dpo":
@@ -126,7 +137,7 @@ class _Reader:
                 pairs, report = encode_preferences(source, self.tokenizer, self.template, self.recipe.max_length, param)
                 side = RunSide(rows=better_rows(pairs), report=report, pairs=pairs)
             else:
-                lines = training_rows(handle, param=param, decomposed=decomposed)
+                lines = self._phrases(training_rows(handle, param=param, decomposed=decomposed), phrased)
                 rows, report = encode_rows(lines, self.tokenizer, self.template, self.recipe.max_length, param)
                 side = RunSide(rows=rows, report=report)
         _tell(self.events, name, report)
@@ -135,7 +146,22 @@ class _Reader:
                 f"{name} 데이터 {len(decomposed):,}행이 NFC가 아니어서(macOS 파일은 흔히 NFD입니다) NFC로 읽었습니다."
             )
             self.events.emit("message", words, {"not_nfc": len(decomposed)}, "warn")
+        if phrased:
+            words = (
+                f"{name} 데이터 {len(phrased):,}행의 답변에 종료 문구 '{self.recipe.stop_phrase}'이(가) 이미 "
+                f"있습니다(행 {', '.join(map(str, phrased[:10]))}). 문구는 답변마다 한 번 더 붙고, "
+                "대화는 처음 나온 문구에서 끊깁니다. 데이터에서 지우거나 다른 문구를 쓰세요."
+            )
+            self.events.emit("message", words, {"stop_phrase_in_answers": len(phrased)}, "warn")
         return side
+
+    def _phrases(self, rows: Numbered, found: list[int]) -> Numbered:
+        """The rows, noting those whose answers hold the stop phrase already."""
+        phrase = self.recipe.stop_phrase
+        for number, messages in rows:
+            if phrase is not None and any(m["role"] == "assistant" and phrase in m["content"] for m in messages):
+                found.append(number)
+            yield number, messages
 
     def conversations(self, handle: Any, param: str) -> Numbered:
         if self.config.method != "dpo":

@@ -126,8 +126,9 @@ def encode_rows(
     refused: list[tuple[int, EncodingError]] = []
     for number, read, marks in _encoded(rows, tokenizer, template, refused):
         report.rows += 1
-        if _keep(number, read, marks, max_length, (report, kept)):
-            report.unknown_tokens += read.ids[:max_length].count(tokenizer.unk_token_id)
+        unknown = read.ids[:max_length].count(tokenizer.unk_token_id)
+        if _keep(number, read, marks, max_length, unknown, (report, kept)):
+            report.unknown_tokens += unknown
     if refused:
         raise _refusal(refused, param)
     if not kept:
@@ -161,7 +162,14 @@ def _encoded(
             yield number, read, marks
 
 
-def _keep(number: int, read: Read, marks: bytearray, max_length: int, out: tuple[EncodingReport, EncodedRows]) -> bool:
+def _keep(
+    number: int,
+    read: Read,
+    marks: bytearray,
+    max_length: int,
+    unknown: int,
+    out: tuple[EncodingReport, EncodedRows],
+) -> bool:
     """Cut one row, count it, and keep it if anything in it is trained; whether it was kept."""
     report, kept = out
     length, inside = len(read.ids), marks[:max_length]
@@ -186,8 +194,10 @@ def _keep(number: int, read: Read, marks: bytearray, max_length: int, out: tuple
     report.tokens += len(inside)
     report.trained_tokens += trained
     # An answer is in pieces where a token on each side of the cut is trained: answers never touch.
-    report.unstopped += truncated and marks[max_length - 1] == marks[max_length] == 1
-    kept.append(read.ids[:max_length], inside, truncated=truncated, line=number)
+    unstopped = truncated and marks[max_length - 1] == marks[max_length] == 1
+    report.unstopped += unstopped
+    odd = (max(0, length - max_length), int(unstopped), unknown)
+    kept.append(read.ids[:max_length], inside, truncated=truncated, line=number, odd=odd)
     return True
 
 

@@ -4,10 +4,10 @@
 
     shape = ModelShape.of(json.loads(config_json))
     needed = estimate(shape, lora_r=64, micro_batch=1, tokens=2048, packing=True)
-    needed.memory_bytes, needed.seconds(tokens=50_000_000, flops=peak_flops("NVIDIA A100-SXM4-80GB"))
+    needed.memory_bytes, needed.flops_per_token
 
-The memory is an upper estimate for one process with gradient checkpointing; the time rests on an assumed utilisation. A
-person decides by them whether to start, nothing is refused for them.
+The memory is an upper estimate for one process with gradient checkpointing; what time the work takes is
+``training.duration``'s. A person decides by them whether to start, nothing is refused for them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ CONTEXT_BYTES = 800_000_000
 SLACK = 1.08
 #: Positions whose logits stand in memory at once: the trainer's fused output layer works in chunks.
 LOGIT_CHUNK = 1024
-#: Share of a card's peak that a QLoRA run reaches. Assumed; published LoRA runs lie between 0.2 and 0.45.
-UTILISATION = 0.3
 #: Dense bfloat16 peaks by NVIDIA's data sheets, in operations a second; float16 where a card has no bfloat16.
 _PEAKS = {
     "H200": 989e12,
@@ -149,10 +147,6 @@ class Estimate:
     parameters: int
     trained_parameters: int
     flops_per_token: float  #: Forward, recomputed forward, and backward through frozen weights.
-
-    def seconds(self, *, tokens: int, flops: float | None, utilisation: float = UTILISATION) -> float | None:
-        """Seconds for ``tokens`` on a device of ``flops`` operations a second; None where that is not known."""
-        return None if flops is None else tokens * self.flops_per_token / (flops * utilisation)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""

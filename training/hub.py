@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import is_offline_mode, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of whichever client it uses
     GatedRepoError,
     HFValidationError,
@@ -21,7 +21,13 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 
 from training.errors import BaseModelError, HubUnreachableError
 
-__all__ = ["local_folder"]
+__all__ = ["local_folder", "require_fetchable"]
+
+#: What to do about a base that is not on this machine.
+_HERE = (
+    "Put its folder into MALMOI_MODELS_DIR and name it as it is there, or hand its folder to --model or --base; "
+    "or let it be fetched from the hub (HF_ENDPOINT, HF_HUB_OFFLINE=0)."
+)
 
 #: ``name`` or ``org/name`` as the hub spells it.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -29,6 +35,22 @@ _SMALL = ("*.json", "*.model", "*.txt", "*.jinja", "README.md", "LICENSE*", "NOT
 _WEIGHTS = ("model*.safetensors",)
 #: Copies of the weights in other layouts, and what else lies in folders.
 _IGNORED = ("*/*", "consolidated*")
+
+
+def require_fetchable(base: str) -> None:
+    """Refuse a hub name of which nothing was fetched before where the environment forbids to ask the hub.
+
+    Raises:
+        BaseModelError: ``base_not_on_disk``.
+    """
+    if Path(base).is_dir() or isinstance(try_to_load_from_cache(base, "config.json"), str) or not is_offline_mode():
+        return
+    raise BaseModelError(
+        f"The base model '{base}' is nowhere on this machine, and HF_HUB_OFFLINE forbids to fetch it.",
+        param="model",
+        code="base_not_on_disk",
+        hint=_HERE,
+    )
 
 
 def local_folder(base: str, *, weights: bool = True) -> Path:
@@ -65,7 +87,7 @@ def local_folder(base: str, *, weights: bool = True) -> Path:
             f"The base model '{base}' cannot be loaded: there is no such folder, and the hub has none of that name.",
             param="model",
             code="base_not_found",
-            hint="Check the name; a private model needs HF_TOKEN.",
+            hint=f"Check the name; a private model needs HF_TOKEN. {_HERE}",
         ) from exc
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, OSError) as exc:
         first = next(iter(str(exc).splitlines()), type(exc).__name__)
@@ -73,4 +95,5 @@ def local_folder(base: str, *, weights: bool = True) -> Path:
             f"The base model '{base}' is no folder here, was not fetched before, and the hub cannot be "
             f"reached: {first}",
             param="model",
+            hint=_HERE,
         ) from exc

@@ -22,6 +22,7 @@ from training.refusals import check_adapter, check_base
 from training.weights import tensors_of
 
 __all__ = [
+    "check_loaded",
     "device",
     "fastest_attention",
     "load_adapter",
@@ -200,14 +201,28 @@ def load_adapter(model: Any, folder: Path) -> PeftModel:
         raise
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as exc:
         raise _does_not_fit(folder, _first_line(exc)) from exc
+    check_loaded(folder, loaded, name)
+    return tuned.eval()
+
+
+def check_loaded(folder: Path, loaded: Any, name: str) -> None:
+    """Refuse an adapter of which PEFT has put only a part on the base.
+
+    Args:
+        folder: Of the adapter.
+        loaded: What ``PeftModel.load_adapter`` returned.
+        name: That the adapter was given.
+
+    Raises:
+        AdapterError: it was made for another base (``adapter_does_not_fit``).
+    """
     strange = sorted(loaded.unexpected_keys)
-    absent = sorted(key for key in loaded.missing_keys if "lora_" in key)
+    absent = sorted(key for key in loaded.missing_keys if "lora_" in key and name in key.split("."))
     if strange or absent:
         shown = (strange or absent)[0]
         raise _does_not_fit(
             folder, f"{len(strange)} of its tensors have no place there and {len(absent)} are missing, such as {shown}."
         )
-    return tuned.eval()
 
 
 def _does_not_fit(folder: Path, why: str) -> AdapterError:

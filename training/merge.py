@@ -28,13 +28,11 @@ from training.model_card import CARD, merged_card
 from training.parity import ALLOWED_DIFFERENCE, Logits, Parity, compare, logits_of, parity_prompts
 from training.recipes import RECIPES
 from training.refusals import check_adapter, read_config
-from training.templates import chat_template
+from training.templates import ORIGIN, asking_template
 from training.weights import parameters_of
 
 __all__ = ["ORIGIN", "MergeConfig", "merge_adapter"]
 
-#: Says what a merged folder was made of; its recipe is the adapter's.
-ORIGIN = "malmoi.json"
 GENERATION = "generation_config.json"
 BYTES_EACH = 2  #: Of a number in bfloat16.
 #: Room beside the weights: tokenizer, card, the file system's own.
@@ -124,7 +122,7 @@ def _merged(config: MergeConfig, base: Path, making: Path, events: Events) -> tu
     """Write the merged model into ``making`` and compare it with the adapter on its base."""
     where = {"": _device_for(base)}
     tokenizer = load_tokenizer(str(config.adapter if (config.adapter / "tokenizer.json").is_file() else base))
-    template = chat_template(RECIPES[config.recipe], tokenizer)
+    template = asking_template(RECIPES[config.recipe], tokenizer, config.adapter)
     tokenizer.chat_template = template
     prompts = parity_prompts(tokenizer, template, config.prompts, config.seed)
     events.say(f"기반 모델을 bfloat16으로 읽습니다({where['']}).")

@@ -64,7 +64,7 @@ class Plan:
 
 
 def effective_recipe(config: TrainConfig) -> Recipe:
-    """The recipe of the request with the request's own packing, length and patience."""
+    """The recipe of the request with the request's own packing, length, patience and stop phrase."""
     recipe = RECIPES[config.recipe]
     asked: dict[str, Any] = {
         "packing": config.packing,
@@ -74,7 +74,10 @@ def effective_recipe(config: TrainConfig) -> Recipe:
     if config.method == "dpo":
         # Two answers to one prompt are compared as a pair; there is nothing to pack.
         asked["packing"] = False
-    return dataclasses.replace(recipe, **{name: value for name, value in asked.items() if value is not None})
+    given = {name: value for name, value in asked.items() if value is not None}
+    if config.stop_phrase is not None:
+        given["stop_phrase"] = config.stop_phrase or None
+    return dataclasses.replace(recipe, **given)
 
 
 def batch_of(config: TrainConfig, recipe: Recipe) -> tuple[int, int]:

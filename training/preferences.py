@@ -18,7 +18,7 @@ from corpora.preferences import Preference
 from training.encoding import BATCH
 from training.errors import EncodingError
 from training.reading import Read, reader
-from training.rows import LISTED, EncodedRows, EncodingReport
+from training.rows import LISTED, Counted, EncodedRows, EncodingReport
 
 __all__ = ["PreferenceRow", "better_rows", "encode_preferences"]
 
@@ -32,6 +32,15 @@ class PreferenceRow:
     rejected_ids: Sequence[int]  #: The worse one, likewise.
     line: int  #: Of its file.
     truncated: bool = False  #: Whether an answer lost tokens.
+    cut: int = 0  #: Tokens that stood behind the cut, of both answers.
+    unstopped: int = 0  #: Answers that lost their stop token.
+
+    @property
+    def counted(self) -> Counted:
+        """What the pair adds to a report: its prompt once, and both answers."""
+        prompt, answers = len(self.prompt_ids), (len(self.chosen_ids), len(self.rejected_ids))
+        longest = prompt + max(answers) + self.cut
+        return Counted(self.line, prompt + sum(answers), sum(answers), longest, self.cut, self.unstopped)
 
 
 def encode_preferences(
@@ -100,7 +109,8 @@ def _cut(number: int, better: Read, worse: Read, max_length: int, report: Encodi
             report.dropped_lines.append(number)
         return None
     report.kept += 1
-    report.unstopped += sum(length > max_length for length in lengths)
+    unstopped = sum(length > max_length for length in lengths)
+    report.unstopped += unstopped
     chosen, rejected = better.ids[start : min(end, max_length)], worse.ids[start : min(other_end, max_length)]
     report.trained_tokens += len(chosen) + len(rejected)
     report.tokens += start + len(chosen) + len(rejected)
@@ -110,6 +120,8 @@ def _cut(number: int, better: Read, worse: Read, max_length: int, report: Encodi
         rejected_ids=rejected,
         line=number,
         truncated=lost > 0,
+        cut=lost,
+        unstopped=unstopped,
     )
 
 

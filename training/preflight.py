@@ -20,6 +20,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from corpora.overlap import Overlap
+from training.duration import Duration, Speed, Work, by_card, by_speed, in_words
 from training.encoding import EncodedRows, EncodingReport, stop_ids
 from training.errors import BaseModelError, PreflightError
 from training.estimate import Estimate, ModelShape, estimate
@@ -51,6 +52,7 @@ class Subject:
     template: str  #: Jinja source, by ``chat_template``.
     train: Side
     valid: Side | None = None
+    whole: EncodingReport | None = None  #: Of the training file, where a share of it was held out.
     overlap: Overlap | None = None  #: By ``corpora.overlap.overlap``; None where nothing was held out by file.
 
 
@@ -68,6 +70,11 @@ class Budget:
     quantised: bool = True  #: Base in NF4.
     free_bytes: int | None = None  #: Memory of the device; None where not known.
     flops: float | None = None  #: Peak of the device in operations a second, by ``estimate.peak_flops``.
+    speed: Speed | None = None  #: Of a device whose peak is not known, measured.
+    micro_batches: int = 0  #: Of the run, on one process.
+    evaluated_tokens: int = 0  #: Read by the evaluations in mid-run, all of them together.
+    checkpointing: bool = True  #: Whether activations are computed again.
+    processes: int = 1  #: That share the work.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +91,8 @@ class Preflight:
     answers_checked: int  #: Trained answers whose last token was looked at, both sides.
     overlap: Overlap | None
     estimate: Estimate | None  #: None where config.json does not tell.
-    seconds: float | None  #: None where the device's speed is not known.
+    seconds: float | None  #: The middle of ``duration``.
+    duration: Duration | None  #: None where config.json does not tell.
     licence: str
     licence_source: str
     warnings: tuple[str, ...] = field(default_factory=tuple)
@@ -96,7 +104,10 @@ class Preflight:
     def summary(self) -> str:
         """One line for a log."""
         memory = f"{self.estimate.memory_bytes / 1e9:.1f} GB" if self.estimate else "알 수 없음"
-        time = f"{self.seconds / 3600:.1f}시간" if self.seconds is not None else "알 수 없음"
+        time = "알 수 없음"
+        if self.duration is not None:
+            how = "카드의 공칭 속도" if self.duration.how == "card" else "방금 잰 속도"
+            time = f"{in_words(self.duration.low)}~{in_words(self.duration.high)}({how}로 어림)"
         return (
             f"사전 점검: {self.train.kept:,}행, 학습 토큰 {self.train.trained_tokens:,}개, 잘린 행 "
             f"{self.truncated_share:.1%}, 데이터의 {self.share_seen:.0%}를 봄, 예상 메모리 {memory}, 예상 시간 {time}, "
@@ -117,27 +128,30 @@ def preflight(subject: Subject, budget: Budget, *, allow_truncated: float = 0.01
             (``stop_token_untrained``), or all validation rows are training rows (``validation_is_training``).
     """
     sides = [(subject.train, "training_file")] + ([(subject.valid, "validation_file")] if subject.valid else [])
-    for side, param in sides:
-        _check_cuts(side.report, param, subject.recipe.max_length, allow_truncated)
+    # A share that was held out is no file: how much of it is cut is chance.
+    files = [(subject.whole, "training_file")] if subject.whole else [(side.report, param) for side, param in sides]
+    for report, param in files:
+        _check_cuts(report, param, subject.recipe.max_length, allow_truncated)
     stops = stop_ids(subject.tokenizer, subject.template)
     checked = sum(_check_stops(side, stops[0], param) for side, param in sides)
     _check_overlap(subject.overlap)
-    needed = _estimate(subject, budget)
-    tokens = budget.total_steps * budget.tokens_per_step
-    seconds = needed.seconds(tokens=tokens, flops=budget.flops) if needed else None
+    shape = _shape(subject)
+    needed = _estimate(subject, budget, shape) if shape else None
+    duration = _duration(budget, needed, shape) if needed and shape else None
     licence = licence_of(subject.base, subject.recipe)
     return Preflight(
         samples=tuple(samples_of(subject.train.rows, subject.tokenizer)),
         train=subject.train.report,
         valid=subject.valid.report if subject.valid else None,
-        truncated_share=_share(subject.train.report),
+        truncated_share=_share(subject.whole or subject.train.report),
         share_seen=budget.share_seen,
         total_steps=budget.total_steps,
         stop_token=str(subject.tokenizer.convert_ids_to_tokens(stops[0])),
         answers_checked=checked,
         overlap=subject.overlap,
         estimate=needed,
-        seconds=seconds,
+        seconds=duration.middle if duration else None,
+        duration=duration,
         licence=licence.name,
         licence_source=licence.source,
         warnings=tuple(_warnings(subject, budget, needed, licence.source)),
@@ -188,15 +202,31 @@ def _check_overlap(overlap: Overlap | None) -> None:
         )
 
 
-def _estimate(subject: Subject, budget: Budget) -> Estimate | None:
+def _shape(subject: Subject) -> ModelShape | None:
     config = Path(subject.base) / "config.json"
     if not config.is_file():
         return None
     try:
-        shape = ModelShape.of(json.loads(config.read_text(encoding="utf-8")))
+        return ModelShape.of(json.loads(config.read_text(encoding="utf-8")))
     except BaseModelError:
         # An unusual config.json is no reason not to train; the warning says that nothing could be reckoned.
         return None
+
+
+def _duration(budget: Budget, needed: Estimate, shape: ModelShape) -> Duration | None:
+    work = Work(
+        tokens=budget.total_steps * budget.tokens_per_step // budget.processes,
+        micro_batches=budget.micro_batches,
+        evaluated=budget.evaluated_tokens // budget.processes,
+    )
+    if budget.flops is not None:
+        return by_card(needed, work, budget.flops)
+    if budget.speed is None:
+        return None
+    return by_speed(needed, shape, work, budget.speed, checkpointing=budget.checkpointing)
+
+
+def _estimate(subject: Subject, budget: Budget, shape: ModelShape) -> Estimate:
     return estimate(
         shape,
         lora_r=budget.lora_r,

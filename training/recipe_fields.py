@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["NUMBERS", "Recipe"]
+__all__ = ["NUMBERS", "STOP_PHRASE", "Recipe"]
+
+#: What a job that asks for a stop phrase without saying which one gets.
+STOP_PHRASE = "(답변 종료)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,7 +28,8 @@ _OURS = {
     "weight_decay": f"{_EEVE}: 0.01; ours elsewhere",
     "eval_steps": f"{_EEVE}: every 250 steps; ours elsewhere",
     "early_stopping_patience": "ours: three evaluations without a better loss",
-    "packing": "ours: TRL's bfd keeps rows apart; measured 2x and more on rows of mixed length",
+    "packing": "ours: TRL's bfd keeps rows apart; measured on 2 cores of a CPU in tokens a second against TRL's "
+    "defaults: short rows 0.86 to 1.39 times, heavy-tailed lengths 1.75 to 3.03 times",
     "optimizer": "transformers' default",
     "scheduler": f"{_ALPACA}: cosine; ours elsewhere",
     "dtype": "QLoRA (arXiv 2305.14314): bfloat16 computation; float16 breaks a fifth of its runs",

@@ -7,16 +7,16 @@ a token that says whether it is trained. A row is made into lists when it is ask
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["IGNORED", "LISTED", "EncodedRow", "EncodedRows", "EncodingReport"]
+__all__ = ["IGNORED", "LISTED", "Counted", "EncodedRow", "EncodedRows", "EncodingReport"]
 
 #: Label of a token that is not trained.
 IGNORED = -100
@@ -31,6 +31,18 @@ class EncodedRow:
     input_ids: list[int]  #: Tokens.
     labels: list[int]  #: The same where trained, -100 elsewhere.
     truncated: bool = False  #: Whether tokens were cut off at the end.
+
+
+class Counted(NamedTuple):
+    """What one kept row adds to a report."""
+
+    line: int  #: Of its file.
+    tokens: int
+    trained: int
+    longest: int  #: Tokens before cutting.
+    cut: int = 0  #: Tokens that stood behind the cut.
+    unstopped: int = 0  #: Answers that lost their stop token.
+    unknown: int = 0  #: Tokens for letters that the tokenizer cannot spell.
 
 
 @dataclass(slots=True)
@@ -56,6 +68,41 @@ class EncodingReport:
         """As plain values."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, rows: Iterable[Counted]) -> EncodingReport:
+        """The report of kept rows alone."""
+        report = cls()
+        for row in rows:
+            report.rows += 1
+            report.kept += 1
+            report.tokens += row.tokens
+            report.trained_tokens += row.trained
+            report.longest = max(report.longest, row.longest)
+            report.truncated += row.cut > 0
+            report.tokens_cut += row.cut
+            report.unstopped += row.unstopped
+            report.unknown_tokens += row.unknown
+            if row.cut and len(report.truncated_lines) < LISTED:
+                report.truncated_lines.append(row.line)
+        return report
+
+    def without(self, rows: Sequence[Counted], rest: Sequence[Counted]) -> EncodingReport:
+        """What is left of the report when the kept rows ``rows`` are taken out and ``rest`` stay.
+
+        Dropped rows stay. The longest of them is not known apart: where it may be the file's longest, it is.
+        """
+        taken, kept = EncodingReport.of(rows), EncodingReport.of(rest)
+        lines = {row.line for row in rows}
+        left = EncodingReport()
+        for each in fields(self):
+            mine = getattr(self, each.name)
+            if isinstance(mine, list):
+                setattr(left, each.name, [line for line in mine if line not in lines])
+            else:
+                setattr(left, each.name, mine - getattr(taken, each.name))
+        left.longest = self.longest if taken.longest < self.longest else kept.longest
+        return left
+
 
 class EncodedRows(Sequence[EncodedRow]):
     """Rows end to end in flat arrays; reads like a list of ``EncodedRow``. Five bytes a token, and 17 a row."""
@@ -66,11 +113,31 @@ class EncodedRows(Sequence[EncodedRow]):
         self._ends = array("q")
         self._cut = bytearray()
         self._lines = array("q")
+        #: (cut, unstopped, unknown) of the few rows that have any.
+        self._odd: dict[int, tuple[int, int, int]] = {}
 
-    def append(self, ids: Sequence[int], trained: bytes | bytearray, *, truncated: bool, line: int = 0) -> None:
-        """One more row; ``trained`` has a byte a token, 1 where it is trained; ``line`` is its line, or 0."""
+    def append(
+        self,
+        ids: Sequence[int],
+        trained: bytes | bytearray,
+        *,
+        truncated: bool,
+        line: int = 0,
+        odd: tuple[int, int, int] = (0, 0, 0),
+    ) -> None:
+        """One more row.
+
+        Args:
+            ids: Its tokens.
+            trained: A byte a token, 1 where it is trained.
+            truncated: Whether tokens were cut off.
+            line: Of its file, or 0.
+            odd: How many tokens were cut off, answers without their stop token, and tokens for unknown letters.
+        """
         if len(ids) != len(trained):
             raise ValueError("a row needs one mark a token")
+        if any(odd):
+            self._odd[len(self)] = odd
         self._ids.extend(ids)
         self._trained += trained
         self._ends.append(len(self._ids))
@@ -107,6 +174,27 @@ class EncodedRows(Sequence[EncodedRow]):
     def line(self, place: int) -> int:
         """Number of the line that row ``place`` was, 0 where that is not known."""
         return self._lines[place]
+
+    def counted(self, place: int) -> Counted:
+        """What row ``place`` adds to a report."""
+        start, end = self._ends[place - 1] if place else 0, self._ends[place]
+        cut, unstopped, unknown = self._odd.get(place, (0, 0, 0))
+        trained = self._trained.count(1, start, end)
+        return Counted(self._lines[place], end - start, trained, end - start + cut, cut, unstopped, unknown)
+
+    def part(self, places: Iterable[int]) -> EncodedRows:
+        """Some of the rows, in the given order."""
+        chosen = EncodedRows()
+        for place in places:
+            start, end = self._ends[place - 1] if place else 0, self._ends[place]
+            chosen.append(
+                self._ids[start:end],
+                self._trained[start:end],
+                truncated=bool(self._cut[place]),
+                line=self._lines[place],
+                odd=self._odd.get(place, (0, 0, 0)),
+            )
+        return chosen
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""

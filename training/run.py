@@ -8,6 +8,7 @@ the adapter. Updates that a kill undid and a resumed run repeated count once; ev
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,13 +17,14 @@ from typing import Any
 import torch
 
 from training.checkpoints import newest_checkpoint
-from training.checks import at_once, check, within_context
+from training.checks import at_once, check, with_phrase, within_context
 from training.config import TrainConfig
 from training.curves import Curves
 from training.data import RunData, Sequences, read_data
 from training.demo_base import build_demo_base
 from training.disk import disk_guard
 from training.dpo import make_preference_trainer
+from training.duration import in_words
 from training.encoding import EncodedRow
 from training.errors import OutOfMemoryRunError
 from training.events import Events
@@ -81,7 +83,7 @@ class _Run:
             self.events.say("malmoi-demo(동작 확인용 모델)를 준비합니다.")
             build_demo_base(config.demo_corpus, Path(config.base), self.events.say)
         tokenizer = load_tokenizer(config.base)
-        self.recipe = within_context(config, self.recipe, self.events)
+        self.recipe = with_phrase(config, within_context(config, self.recipe, self.events), self.events)
         # Saved with every checkpoint and with the adapter: who chats with one needs the template it was trained with.
         template = chat_template(self.recipe, tokenizer)
         tokenizer.chat_template = template
@@ -106,11 +108,26 @@ class _Run:
         losses = _measured("before", trainer.model, data, pad)
         # Measuring ran in evaluation mode only and drew no random number: a resumed run trains on as if undisturbed.
         checkpoint = self._checkpoint_to_resume(trainer) if config.resume else None
+        began = time.monotonic()
         trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        took = time.monotonic() - began
         losses |= _measured("after", trainer.model, data, pad)
         if trainer.is_world_process_zero():
-            self._finish(trainer, setting, int(trained.global_step), (data, found), losses)
+            steps = int(trained.global_step)
+            timing = self._timed(found, (steps - setting.history.first_step, plan.total_steps), took)
+            self._finish(trainer, setting, steps, (data, found), losses | {"timing": timing})
         trainer.accelerator.wait_for_everyone()
+
+    def _timed(self, found: Preflight, steps: tuple[int, int], took: float) -> dict[str, Any]:
+        """The estimate beside what the steps of this attempt really took, told."""
+        done, total = steps
+        timing: dict[str, Any] = {"took_seconds": round(took, 1), "steps": done, "estimate": None}
+        if found.duration is not None and total:
+            expected = found.duration.share(done / total)
+            timing["estimate"] = expected.as_dict()
+            words = f"예상 {in_words(expected.low)}~{in_words(expected.high)}, 실제 {in_words(took)}"
+            self.events.emit("message", f"학습 시간: {words} ({done:,}단계).", {"timing": timing})
+        return timing
 
     def _tell(self, plan: Plan, sequences: Sequences, rows: int) -> None:
         message = f"{plan.total_steps}단계를 학습하며, 데이터의 {plan.share_seen:.0%}를 봅니다."
@@ -179,7 +196,7 @@ class _Run:
         setting: Setting,
         steps: int,
         known: tuple[RunData, Preflight],
-        losses: dict[str, float | None],
+        more: dict[str, Any],
     ) -> None:
         """Adapter, tables, picture, card, and the word of it."""
         config, state = self.config, trainer.state
@@ -203,7 +220,7 @@ class _Run:
             "hyperparameters": _hyperparameters(config, plan, self.recipe, trainer),
             "encoding": known[0].train.report.as_dict(),
             "preflight": known[1].as_dict(),
-            **losses,
+            **more,
         }
         write_card(adapter, CardFacts(config=config, recipe=self.recipe, plan=plan, rows=rows, result=result))
         self.events.emit("result", "학습을 마쳤습니다.", result)

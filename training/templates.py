@@ -18,6 +18,7 @@ user turn that follows it.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,27 @@ from training.errors import EncodingError
 from training.reading import reader
 from training.recipe_fields import Recipe
 
-__all__ = ["FALLBACK", "TEMPLATES", "chat_template", "load_template"]
+__all__ = [
+    "FALLBACK",
+    "ORIGIN",
+    "TEMPLATES",
+    "asking_template",
+    "chat_template",
+    "load_template",
+    "own_template",
+    "stop_phrase_of",
+]
 
 #: Folder of the template files.
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 #: For a tokenizer that has no template, where the recipe names none.
 FALLBACK = "polyglot-ko.jinja"
+#: Says what a merged folder was made of; its recipe is the adapter's.
+ORIGIN = "malmoi.json"
+#: Where transformers keeps a template beside a tokenizer, and where it kept it before.
+_SAVED, _SETTINGS = "chat_template.jinja", "tokenizer_config.json"
+#: A stop phrase as ``chat_template`` writes it at the head of a template: a JSON string, which Jinja reads alike.
+_PHRASE = re.compile(r'\{%- set stop_phrase = ("(?:[^"\\]|\\.)*") -%\}\n')
 
 
 def load_template(name: str) -> str:
@@ -57,12 +73,53 @@ def chat_template(recipe: Recipe, tokenizer: Any) -> str:
         if given:
             raise EncodingError(
                 f"The recipe '{recipe.name}' sets {' and '.join(given)}, which the tokenizer's own template does not "
-                "know; name a template file in the recipe."
+                "know; name a template file in the recipe.",
+                param=next(iter(given)),
+                hint="Ask for a recipe that brings a template, such as 'polyglot-ko-1.3b', or leave the phrase out.",
             )
     settings = "".join(
         f"{{%- set {name} = {json.dumps(text, ensure_ascii=False)} -%}}\n" for name, text in given.items()
     )
     return settings + source
+
+
+def own_template(folder: Path) -> str | None:
+    """The template that a folder brings along: of an adapter or a checkpoint, the one that it was trained with.
+
+    Raises:
+        EncodingError: it is there and cannot be read.
+    """
+    try:
+        if (folder / _SAVED).is_file():
+            return (folder / _SAVED).read_text(encoding="utf-8")
+        if not (folder / _SETTINGS).is_file():
+            return None
+        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8")).get("chat_template")
+    except (OSError, ValueError, AttributeError) as exc:
+        raise EncodingError(f"The chat template in {folder} cannot be read: {exc}.", param="model") from exc
+    return found if isinstance(found, str) else None
+
+
+def asking_template(recipe: Recipe, tokenizer: Any, folder: Path | None) -> str:
+    """The template by which a model is asked: its own where it was trained here or brings one, else the recipe's.
+
+    Args:
+        recipe: That it was trained with; counts where the folder has no template.
+        tokenizer: The base's.
+        folder: Of the adapter, or of a base; a base's own counts only where it was merged from an adapter.
+
+    Raises:
+        EncodingError: as ``own_template`` and ``chat_template``.
+    """
+    trained = folder is not None and ((folder / ORIGIN).is_file() or not (folder / "config.json").is_file())
+    own = own_template(folder) if trained and folder is not None else None
+    return own if own is not None else chat_template(recipe, tokenizer)
+
+
+def stop_phrase_of(template: str) -> str | None:
+    """The stop phrase that is written at the head of a template, if any."""
+    found = _PHRASE.match(template)
+    return json.loads(found[1]) if found else None
 
 
 def _keeping_turns(tokenizer: Any, source: str) -> str:

@@ -1,33 +1,47 @@
-"""Routes of corpora, documents and search. Routes that touch the store are plain ``def``: they run in threads."""
+"""Routes of corpora and documents. Routes that touch the store are plain ``def``: they run in threads."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import time
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.deps import ServicesDep
-from app.api.idempotency import REPLAYED, Once
+from app.api.idempotency import REPLAYED, Once, OnceCall
 from app.api.lists import ListQuery, list_body
 from app.api.schemas.common import ListOf, gives, gives_file
-from app.api.schemas.corpora import Chunk, Corpus, CorpusDeleted, Document, DocumentDeleted, SearchResult
-from app.services import chunks, corpora, indexing
+from app.api.schemas.corpora import Chunk, Corpus, CorpusDeleted, Document, DocumentDeleted
+from app.services import chunks, corpora, deletion, documents, uploads
 from app.services.context import Services
 from app.services.faults import invalid_body
-from app.services.labels import Label, check_label
-from corpora.errors import InvalidInputError
+from app.services.labels import Identifier, Label
+from app.services.uploads import pieces
+from app.store.disk import telling_full_disk
+from corpora.errors import InvalidInputError, TooLargeError
 from corpora.readers.decode import bad_control
 
 router = APIRouter(prefix="/v1", tags=["corpora"])
 
-#: Seconds that an upload's answer waits for its index job.
-WAIT_S = 10.0
+#: Seconds that an upload's answer waits for its index job, and between two looks.
+WAIT_S, LOOK_S = 10.0, 0.1
+#: Bytes of a document sent as JSON, which is held in memory; a file is not.
+MAX_JSON_BYTES = 16 << 20
+#: Files of one form, and bytes of each that are held in memory before they go to the disk: 64 MB in all.
+MAX_FILES, SPOOLED_BYTES = 1000, 1 << 16
 
 
 class CreateCorpus(BaseModel):
@@ -49,12 +63,6 @@ def _text(value: str) -> str:
     return value
 
 
-def _words(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must hold more than blanks")
-    return value
-
-
 class TextDocument(BaseModel):
     """A document sent as JSON."""
 
@@ -63,13 +71,30 @@ class TextDocument(BaseModel):
     text: Annotated[str, AfterValidator(_text)]
 
 
-class SearchRequest(BaseModel):
-    """The body of a search."""
+class UrlDocument(BaseModel):
+    """A document that the service is to fetch; needs the setting ``URL_DOCUMENTS``."""
 
     model_config = ConfigDict(extra="forbid")
-    query: Annotated[str, Field(max_length=4000), AfterValidator(_words)]
-    k: int = Field(5, ge=1, le=100)
-    mode: Literal["dense"] = "dense"
+    url: Annotated[Identifier, Field(max_length=2000)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sent:
+    """What a request asks to add: files with the title of them all, or an address."""
+
+    files: tuple[tuple[str, str | None, BinaryIO], ...] = ()
+    title: str | None = None
+    url: str | None = None
+
+    def parts(self) -> Iterator[bytes]:
+        """What tells one request from another; files by their hash, read piece by piece."""
+        if self.url is not None:
+            yield from (b"url", self.url.encode())
+        for name, _, file in self.files:
+            found = hashlib.sha256()
+            for piece in pieces(file):
+                found.update(piece)
+            yield from (name.encode("utf-8", "surrogatepass"), found.digest())
 
 
 @router.post("/corpora", response_model=None, responses=gives(Corpus, creates=True))
@@ -108,7 +133,7 @@ _UPLOAD_SCHEMA: dict[str, Any] = {
                     "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
                 }
             },
-            "application/json": {"schema": TextDocument.model_json_schema()},
+            "application/json": {"schema": {"oneOf": [m.model_json_schema() for m in (TextDocument, UrlDocument)]}},
         },
     }
 }
@@ -121,65 +146,105 @@ _UPLOAD_SCHEMA: dict[str, Any] = {
     responses=gives(ListOf[Document], creates=True),
 )
 async def upload_documents(corpus_id: str, request: Request, services: ServicesDep, once: Once) -> Any:
-    """Add documents: multipart ``file`` (one or many), or JSON ``{title, text}``. Waits up to 10 s for the index."""
-    uploads, title = await _uploads(request)
-    parts = (part for name, _, data in uploads for part in (name.encode(), data))
+    """Add documents: multipart ``file`` (one or many), or JSON ``{title, text}`` or ``{url}``. Waits up to 10 s.
 
-    def create(claimed: Services) -> dict[str, Any]:
-        return {"ids": corpora.upload_documents(claimed, corpus_id, uploads, title)}
-
-    def answer() -> Any:
-        made = once(parts, create)
-        if isinstance(made, dict):
-            return list_body(_wait_processed(services, made["ids"]), has_more=False)
-        # A repeated request gives the same documents, as they stand now.
-        again = _wait_processed(services, json.loads(made.body)["ids"])
-        return JSONResponse(list_body(again, has_more=False), headers=REPLAYED)
-
-    return await run_in_threadpool(answer)
-
-
-async def _uploads(request: Request) -> tuple[list[tuple[str, str | None, bytes]], str | None]:
-    """The files of a form, or the one document of a JSON body and its title."""
+    A file that cannot be read is a document with status ``failed`` and the reason; the others are processed.
+    """
     content_type = request.headers.get("content-type", "")
     if content_type.startswith("application/json"):
-        try:
-            document = TextDocument.model_validate_json(await request.body())
-        except ValidationError as exc:
-            raise invalid_body(exc) from exc
-        return [(f"{document.title}.md", "text/markdown", document.text.encode())], document.title
+        return await run_in_threadpool(_add, services, once, corpus_id, _from_json(await _body(request)))
     if not content_type.startswith("multipart/form-data"):
         raise InvalidInputError(
-            "Send documents as multipart/form-data with 'file', or as JSON {title, text}.", param="file"
+            "Send documents as multipart/form-data with 'file', or as JSON {title, text} or {url}.", param="file"
         )
-    form = await request.form()
-    files = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
-    if not files:
+    form = await _form(request)
+    try:
+        return await run_in_threadpool(_add, services, once, corpus_id, _from_form(form))
+    finally:
+        await form.close()
+
+
+def _add(services: Services, once: OnceCall, corpus_id: str, sent: _Sent) -> Any:
+    def create(claimed: Services) -> dict[str, Any]:
+        if sent.url is not None:
+            return {"ids": uploads.add_url(claimed, corpus_id, sent.url)}
+        return {"ids": uploads.upload_documents(claimed, corpus_id, sent.files, sent.title)}
+
+    made = once(sent.parts(), create)
+    if isinstance(made, dict):
+        return list_body(_wait_processed(services, made["ids"]), has_more=False)
+    # A repeated request gives the same documents, as they stand now.
+    again = _wait_processed(services, json.loads(made.body)["ids"])
+    return JSONResponse(list_body(again, has_more=False), headers=REPLAYED)
+
+
+def _from_json(body: bytes) -> _Sent:
+    """The one document of a JSON body."""
+    try:
+        given = from_json(body)
+    except ValueError:
+        given = None  # the validation below says what is wrong with it
+    try:
+        if isinstance(given, dict) and "url" in given:
+            return _Sent(url=UrlDocument.model_validate_json(body).url)
+        document = TextDocument.model_validate_json(body)
+    except ValidationError as exc:
+        raise invalid_body(exc) from exc
+    file = BytesIO(document.text.encode())
+    return _Sent(files=((f"{document.title}.md", "text/markdown", file),), title=document.title)
+
+
+def _from_form(form: FormData) -> _Sent:
+    """The files of a form."""
+    parts = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
+    if not parts:
         raise InvalidInputError("The form has no part named 'file'.", param="file")
-    names = [check_label(part.filename or "document.txt", "file") for part in files]
-    return [(name, part.content_type, await part.read()) for name, part in zip(names, files, strict=True)], None
+    return _Sent(files=tuple((part.filename or "document.txt", part.content_type, part.file) for part in parts))
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_JSON_BYTES:
+            raise TooLargeError(f"A document in JSON may have {MAX_JSON_BYTES >> 20} MB; send it as a file.")
+    return bytes(body)
+
+
+async def _form(request: Request) -> FormData:
+    """The form, its files on the disk as soon as they are no small ones."""
+    parser = MultiPartParser(request.headers, request.stream(), max_files=MAX_FILES)
+    parser.spool_max_size = SPOOLED_BYTES
+    try:
+        with telling_full_disk("Make room on the disk of the temporary folder, then send the documents again."):
+            return await parser.parse()
+    except MultiPartException as exc:
+        # The parser's own words: which of its limits, or where the form is cut.
+        raise HTTPException(400, f"{exc.message} {exc.__cause__ or ''}".strip()) from exc
+    except OSError as exc:
+        if exc.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise TooLargeError("These are more files than can be open at once; send fewer in one request.") from exc
 
 
 def _wait_processed(services: Services, ids: list[str]) -> list[dict[str, Any]]:
     deadline = time.monotonic() + WAIT_S
-    while True:
-        data = corpora.documents_by_id(services, ids)
-        if all(entry["status"] != "processing" for entry in data) or time.monotonic() > deadline:
-            return data
-        time.sleep(0.1)
+    while documents.any_processing(services, ids) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return documents.documents_by_id(services, ids)
 
 
 @router.get("/corpora/{corpus_id}/documents", response_model=None, responses=gives(ListOf[Document]))
 def list_documents(corpus_id: str, services: ServicesDep, query: ListQuery) -> dict[str, Any]:
     """List a corpus's documents."""
-    data, more = corpora.list_documents(services, corpus_id, query.after, query.limit, query.order)
+    data, more = documents.list_documents(services, corpus_id, query.after, query.limit, query.order)
     return list_body(data, has_more=more)
 
 
 @router.get("/documents/{document_id}", response_model=None, responses=gives(Document))
 def get_document(document_id: str, services: ServicesDep) -> dict[str, Any]:
     """One document."""
-    return corpora.get_document(services, document_id)
+    return documents.get_document(services, document_id)
 
 
 @router.get(
@@ -189,7 +254,7 @@ def get_document(document_id: str, services: ServicesDep) -> dict[str, Any]:
 )
 def get_text(document_id: str, services: ServicesDep) -> PlainTextResponse:
     """The decoded text that all offsets point into."""
-    return PlainTextResponse(corpora.document_text(services, document_id))
+    return PlainTextResponse(documents.document_text(services, document_id))
 
 
 @router.get("/documents/{document_id}/chunks", response_model=None, responses=gives(ListOf[Chunk]))
@@ -204,10 +269,4 @@ def delete_document(
     document_id: str, services: ServicesDep, delete_samples: Annotated[bool, Query()] = False
 ) -> dict[str, Any]:
     """Remove a document; its chunks stop being found at once."""
-    return corpora.delete_document(services, document_id, delete_samples=delete_samples)
-
-
-@router.post("/corpora/{corpus_id}/search", response_model=None, responses=gives(SearchResult))
-def search(corpus_id: str, body: SearchRequest, services: ServicesDep) -> dict[str, Any]:
-    """Find the passages nearest to a query."""
-    return {"data": indexing.search_corpus(services, corpus_id, body.query, body.k)}
+    return deletion.delete_document(services, document_id, delete_samples=delete_samples)

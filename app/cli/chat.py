@@ -38,7 +38,7 @@ def add_chat(commands: Commands) -> None:
     add = command.add_argument
     add("model", help="folder of an adapter, checkpoint or base model, or a model's name in the service's store")
     add("--base", help="folder or hub name of the adapter's base, where it is not where it was trained")
-    add("--recipe", help="recipe whose template is used; the adapter's own when left out")
+    add("--recipe", help="recipe whose template is used where an adapter's folder brings none")
     add("--system", help="what the model is told before the conversation")
     # Temperature and nucleus of the chat script that comes with EEVE-Korean's fine-tune.
     add("--temperature", type=float, default=0.7, help="0 takes the likeliest token (default 0.7)")

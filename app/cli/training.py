@@ -48,6 +48,13 @@ def add_train(commands: Commands) -> None:
     add("--max-steps", type=int, help="updates at most")
     add("--max-length", type=int, help="tokens of a row at most")
     add("--allow-truncated", type=float, help="share of rows that may be cut (default 0.01)")
+    add(
+        "--stop-phrase",
+        nargs="?",
+        const=True,
+        metavar="TEXT",
+        help="text that every answer is trained to end in, and chat cuts off; '(답변 종료)' where none is given",
+    )
     add("--seed", type=int, default=7, help="of order, initialisation and dropout (default 7)")
     add("--force", action="store_true", help="replace an adapter that lies in DIR")
     add("--data-dir", type=Path, help="keep store, job and checkpoints here instead of forgetting them")
@@ -112,6 +119,7 @@ def _request(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
         "max_steps": arguments.max_steps,
         "max_length": arguments.max_length,
         "allow_truncated": arguments.allow_truncated,
+        "stop_phrase": arguments.stop_phrase,
         "method": {"type": arguments.method, arguments.method: {"hyperparameters": hyper}},
     }
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.services.checkpoints import find_checkpoint
 from app.services.context import Services
-from app.services.models import get_model
+from app.services.models import current_base, get_model
 from app.store.queries import find, listed
 from app.store.tables import AdapterRow, CheckpointRow, JobRow
 from corpora.errors import InvalidInputError, NotFoundError
@@ -73,7 +73,7 @@ def find_adapter(services: Services, model: str) -> StoredAdapter:
             name=model,
             path=Path(row.path),
             base_model=row.base_model,
-            base_path=row.base_path,
+            base_path=current_base(services, row.base_model, row.base_path),
             recipe=row.recipe,
             job_id=row.job_id,
         )
@@ -98,7 +98,7 @@ def _of_checkpoint(services: Services, row: CheckpointRow) -> StoredAdapter:
         name=row.name,
         path=Path(row.path),
         base_model=params["model"],
-        base_path=params["base_path"],
+        base_path=current_base(services, params["model"], params["base_path"]),
         recipe=params["recipe"],
         job_id=row.job_id,
         step=row.step,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.services.context import Services
-from app.services.corpora import documents_by_id
-from app.services.indexing import search_corpus
+from app.services.documents import documents_by_id
+from app.services.searching import search_corpus
 from app.store.queries import count
 from app.store.tables import ChunkRow
 from corpora.errors import InvalidInputError
@@ -68,8 +68,8 @@ def find_passages(
         UnavailableError: its index is being built.
     """
     searched = [search_corpus(services, corpus_id, question, k) for question in questions_of(messages)]
-    # The first of those that are as good.
-    found = max(searched, key=lambda hits: hits[0]["score"] if hits else 0.0)
+    # The first of those that are as good; by the cosine, since scores of two queries do not compare.
+    found = max(searched, key=lambda hits: max((hit["dense"] for hit in hits), default=0.0))
     if not found:
         _require_chunks(services, corpus_id)
     documents = documents_by_id(services, list(dict.fromkeys(hit["document_id"] for hit in found)))

@@ -40,7 +40,8 @@ def folder_target(
     Args:
         folder: Of an adapter or of a base model.
         base: Folder or hub name of an adapter's base, where it has moved.
-        recipe: Whose template is used; None takes the adapter's own, else the one that fits the base.
+        recipe: Whose template is used where the folder brings none; None takes the one on the adapter's
+            card, else the one that fits the base.
         places: Folders in which an adapter's base is looked for by its name (``base_places``).
 
     Raises:

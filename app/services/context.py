@@ -80,10 +80,12 @@ def open_services(settings: Settings, wake: Callable[[], None] | None = None) ->
 
 def worker_config(settings: Settings) -> dict[str, Any]:
     """What a worker process needs to open the same services; holds secrets, so it travels by environment only."""
-    values = settings.model_dump(mode="json", exclude={"api_keys", "model_api_key"})
+    values = settings.model_dump(mode="json", exclude={"api_keys", "model_api_key", "embedder_api_key"})
     values["data_dir"] = str(settings.data_dir.resolve())
     if settings.models_dir is not None:
         values["models_dir"] = str(settings.models_dir.resolve())
     if settings.model_api_key is not None:
         values["model_api_key"] = settings.model_api_key.get_secret_value()
+    if settings.embedder_api_key is not None:
+        values["embedder_api_key"] = settings.embedder_api_key.get_secret_value()
     return {"database_url": settings.database_url, "data_dir": values["data_dir"], "settings": values}

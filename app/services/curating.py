@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
+from app.services.corpus_index import hashed_embedder
 from app.services.curation_jobs import CURATE, curation_body, import_of
 from app.services.curation_request import BulkCurationRequest, curation_settings
 from app.services.datasets import require_dataset
-from app.services.indexing import corpus_embedder
 from app.services.labels import Identifier
 from app.store.jobs import hold
 from app.store.paging import page
@@ -149,7 +149,7 @@ def run_curate(services: Services, context: JobContext, params: CurateParams) ->
         seeds = tuple(seed_tasks("all")) if _uses_seeds(session, params.dataset_id) else ()
         dataset = require_dataset(session, params.dataset_id)
         corpus = find(session, CorpusRow, CorpusRow.id == dataset.corpus_id) if dataset.corpus_id else None
-        embedder = corpus_embedder(corpus) if corpus is not None else None
+        embedder = hashed_embedder(corpus) if corpus is not None else None
         generated = import_of(session, params.dataset_id) is None
     curation = BulkCurator(
         curation_settings(params.curation, generated=generated),

@@ -1,7 +1,8 @@
 """``/v1/embeddings``: texts to vectors with the embedder that the settings name, in OpenAI's shape.
 
-The default embedder weighs words by how rare they are in a corpus: with ``corpus_id`` vectors can be compared with
-that corpus's index, without it every word weighs the same.
+Texts are embedded as passages, with the model's own prefix where it has one. The default embedder weighs words by how
+rare they are in a corpus: with ``corpus_id`` vectors can be compared with that corpus's index, without it every word
+weighs the same.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.services.context import Services
 from app.services.corpora import require_corpus
-from app.services.indexing import corpus_embedder
+from app.services.embedders import embedder_for
 from app.services.labels import Identifier, Storable
 from corpora.errors import InvalidInputError
 from corpora.korean.analyse import content_morphemes_many
-from retrieval.embedders import Embedder, HashedEmbedder
+from retrieval.embedders import Embedder, Vectors
+from retrieval.embedders.base import TokenLimited
+from retrieval.embedders.choose import HASHED
+from retrieval.embedders.endpoint import EndpointEmbedder
 
 __all__ = ["CreateEmbeddings", "create_embeddings"]
 
@@ -64,25 +68,29 @@ class CreateEmbeddings(BaseModel):
 
 
 def _embedder(services: Services, request: CreateEmbeddings) -> Embedder:
-    """The configured embedder, in the state of the corpus where one is named."""
+    """The configured embedder; where a corpus is named, the one of its index, in its state."""
     configured = services.settings.embedder
-    if request.model != configured:
-        raise InvalidInputError(
-            f"There is no embedder '{request.model}'; this service embeds with '{configured}' (MALMOI_EMBEDDER).",
-            param="model",
-            code="model_not_found",
-        )
     if request.corpus_id is None:
-        return HashedEmbedder({}, 0)
+        _must_be(request.model, configured, "this service embeds with '{}' (MALMOI_EMBEDDER)")
+        return embedder_for(services, configured, None, ())
     with services.store.read() as session:
-        embedder = corpus_embedder(require_corpus(session, request.corpus_id))
-    if embedder is None:
+        corpus = require_corpus(session, request.corpus_id)
+    if corpus.embedder_fingerprint is None:
         raise InvalidInputError(
             f"Corpus '{request.corpus_id}' has no index yet; add documents and wait until they are processed.",
             param="corpus_id",
             code="index_missing",
         )
-    return embedder
+    built_with = corpus.embedder or HASHED
+    _must_be(request.model, built_with, f"the index of '{corpus.id}' was built with '{{}}'")
+    return embedder_for(services, built_with, corpus.embedder_state, (), fingerprint=corpus.embedder_fingerprint)
+
+
+def _must_be(asked: str, there: str, why: str) -> None:
+    if asked != there:
+        raise InvalidInputError(
+            f"There is no embedder '{asked}' here; {why.format(there)}.", param="model", code="model_not_found"
+        )
 
 
 def create_embeddings(services: Services, request: CreateEmbeddings) -> dict[str, Any]:
@@ -91,6 +99,8 @@ def create_embeddings(services: Services, request: CreateEmbeddings) -> dict[str
     Raises:
         InvalidInputError: another embedder or another dimension is asked for, or the corpus has no index yet.
         NotFoundError: there is no such corpus.
+        EmbeddingError: the embedder's endpoint gives no vectors.
+        MissingExtraError: a local model without the extra ``local``.
     """
     embedder = _embedder(services, request)
     if request.dimensions not in (None, embedder.dimension):
@@ -99,13 +109,11 @@ def create_embeddings(services: Services, request: CreateEmbeddings) -> dict[str
             "dimensions out.",
             param="dimensions",
         )
-    texts = request.texts
-    vectors = embedder.embed(texts)
+    vectors, tokens = _embedded(embedder, request.texts)
     data = [
         {"object": "embedding", "index": index, "embedding": _encoded(vector, request.encoding_format)}
         for index, vector in enumerate(vectors)
     ]
-    tokens = _tokens(texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": request.model, "usage": usage}
 
@@ -117,5 +125,11 @@ def _encoded(vector: Any, encoding: Literal["float", "base64"]) -> list[float] |
     return numbers
 
 
-def _tokens(texts: Sequence[str]) -> int:
-    return sum(len(found) for found in content_morphemes_many(texts))
+def _embedded(embedder: Embedder, texts: Sequence[str]) -> tuple[Vectors, int]:
+    """Vectors, and what the embedder read: its own tokens, or what its endpoint counted; morphemes by default."""
+    if isinstance(embedder, EndpointEmbedder):
+        return embedder.embed_counted(texts)
+    vectors = embedder.embed(texts)
+    if isinstance(embedder, TokenLimited):
+        return vectors, sum(embedder.count_tokens(texts))
+    return vectors, sum(len(found) for found in content_morphemes_many(texts))

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.jobs.inline import run_inline
 from app.services.context import Services, worker_config
-from app.services.corpora import create_corpus, upload_documents
+from app.services.corpora import create_corpus
 from app.services.dry_run import dry_run
 from app.services.events import list_events
 from app.services.export_rows import export_rows, rejected_line
@@ -22,6 +22,7 @@ from app.services.generation import BudgetRequest, GenerationRequest, create_job
 from app.services.kinds import KINDS
 from app.services.outputs import WholeFiles, check_outputs
 from app.services.parsing import parse_document
+from app.services.uploads import upload_documents
 from app.store.queries import listed
 from app.store.samples import row_to_sample
 from app.store.tables import DocumentRow, JobRow, SampleRow

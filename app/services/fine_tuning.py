@@ -18,8 +18,9 @@ from app.services.exporting import export_file
 from app.services.files import require_file
 from app.services.fine_tuning_body import job_body
 from app.services.fine_tuning_request import CreateFineTuningJob
-from app.services.models import resolve_base
+from app.services.models import DEMO_MODEL, current_base, require_base, require_fetchable, resolve_base
 from app.services.training import KIND, TrainJobParams
+from app.services.training_clearing import clear_run
 from app.services.training_files import check_files, small_enough
 from app.store.paging import page
 from app.store.queries import Session, find
@@ -56,16 +57,22 @@ def _blob_of(services: Services, given: str, param: str, split: Literal["train",
             raise InvalidInputError(exc.message, param=param, code="file_not_found") from exc
 
 
+def _require_torch() -> None:
+    if find_spec("torch") is None:
+        raise MissingExtraError("train", "Training")
+
+
 def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, Any]:
     """Check what can be checked at once and submit the job.
 
     Raises:
         InvalidInputError: the base model, a file or a recipe is not there; ``param`` names the field.
+        BaseModelError: the base is nowhere on this machine and the hub may not be asked (``base_not_on_disk``).
         MissingExtraError: torch is not installed.
     """
-    if find_spec("torch") is None:
-        raise MissingExtraError("train", "Training")
+    _require_torch()
     base = resolve_base(services, request.model, request.recipe)
+    require_fetchable(base.path)
     training = _blob_of(services, request.training_file, "training_file", "train")
     validation = None
     if request.validation_file is not None:
@@ -98,6 +105,7 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
         max_length=request.max_length,
         allow_truncated=request.allow_truncated,
         early_stopping_patience=request.early_stopping_patience,
+        stop_phrase=request.chosen_stop_phrase,
         validation_fraction=request.validation_fraction,
     )
     # Before the row is there: nobody can claim a job that will be failed.
@@ -175,14 +183,25 @@ def _metadata_filter(
 def stop_job(services: Services, job_id: str, what: Literal["cancel", "pause"]) -> dict[str, Any]:
     """Ask a job to stop."""
     get_job(services, job_id)
-    services.jobs.request_stop(job_id, what)
+    if services.jobs.request_stop(job_id, what).status == "cancelled":
+        # It was not running: nobody else will clear up.
+        clear_run(services, job_id, "cancelled")
     services.wake()
     return get_job(services, job_id)
 
 
 def resume_job(services: Services, job_id: str) -> dict[str, Any]:
-    """Queue a paused job again; it goes on from its last checkpoint."""
+    """Queue a paused job again; it goes on from its last checkpoint.
+
+    Raises:
+        NotFoundError: there is no such job, or its base is gone (``base_model_missing``).
+        MissingExtraError: torch is not installed any more.
+    """
     get_job(services, job_id)
+    _require_torch()
+    params = services.jobs.get(job_id).params
+    if params["model"] != DEMO_MODEL:
+        require_base(params["model"], current_base(services, params["model"], params["base_path"]))
     services.jobs.resume(job_id, {})
     services.wake()
     return get_job(services, job_id)

@@ -17,6 +17,7 @@ _OURS = (
     "max_length",
     "allow_truncated",
     "early_stopping_patience",
+    "stop_phrase",
     "validation_fraction",
 )
 #: OpenAI's three; a method may have more.
@@ -80,6 +81,7 @@ def job_body(row: JobRow) -> dict[str, Any]:
         **{name: params.get(name) for name in _OURS},
         "preflight": result.get("preflight") or row.progress.get("preflight"),
         "losses": result.get("losses"),
+        "timing": result.get("timing"),
         "steps": result.get("steps"),
         "best_step": result.get("best_step"),
         "stopped_early": result.get("stopped_early"),

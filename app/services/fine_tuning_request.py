@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from app.services.labels import Identifier, Label, Storable
+from training.recipe_fields import STOP_PHRASE
 
 __all__ = ["CreateFineTuningJob", "MethodName"]
 
@@ -114,6 +115,13 @@ class CreateFineTuningJob(_Strict):
     allow_truncated: (
         Annotated[float, Field(ge=0, le=1, description="Share of rows that may be cut; above it the job fails.")] | None
     ) = None
+    stop_phrase: (
+        Annotated[
+            StrictBool | Annotated[Label, Field(min_length=1, max_length=64)],
+            Field(description="Text that answers end in before the stop token; true is '(답변 종료)', false none."),
+        ]
+        | None
+    ) = None
     early_stopping_patience: (
         Annotated[int, Field(ge=0, le=1000, description="Evaluations without gain; 0 never stops.")] | None
     ) = None
@@ -131,6 +139,13 @@ class CreateFineTuningJob(_Strict):
         if given is not None and info.data.get("validation_file") is not None:
             raise ValueError("validation_file is held out already; give one of the two")
         return given
+
+    @property
+    def chosen_stop_phrase(self) -> str | None:
+        """The phrase; an empty one where there is to be none, None where nothing was said."""
+        if isinstance(self.stop_phrase, bool):
+            return STOP_PHRASE if self.stop_phrase else ""
+        return self.stop_phrase
 
     @property
     def method_name(self) -> MethodName:

@@ -116,7 +116,8 @@ def assign_heldout(session: Session, corpus: CorpusRow, fraction: float) -> tupl
     Returns:
         Ids of the training documents and of the held-out ones, each by order of sha256.
     """
-    processed = (DocumentRow.corpus_id == corpus.id, DocumentRow.status == "processed")
+    # A zip's own row has no chunks: its members are the documents.
+    processed = (DocumentRow.corpus_id == corpus.id, DocumentRow.status == "processed", DocumentRow.chunk_count > 0)
     lock(session, CorpusRow, CorpusRow.id == corpus.id)
     rows = listed(session, DocumentRow, *processed, order_by=DocumentRow.sha256)
     # By its decimal digits: 0.29 * 100 is 28.999999999999996.

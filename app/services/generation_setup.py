@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.services.context import Services
+from app.services.corpus_index import chunk_record, hashed_embedder
 from app.services.curation_request import curation_settings
 from app.services.generation import GenerationParams
 from app.services.generation_entries import build_generator, is_reference
 from app.services.generation_sources import Sources, read_sources
-from app.services.indexing import chunk_record, corpus_embedder
 from app.store.queries import find, listed
 from app.store.samples import row_to_sample
 from app.store.tables import ChunkRow, CorpusRow, SampleRow
@@ -28,7 +28,7 @@ from generators.registry import GENERATORS
 from generators.self_instruct import reference_curation
 from generators.speech import SpeechContract
 from retrieval.embedders import HashedEmbedder
-from retrieval.retriever import Retriever
+from retrieval.retriever import Retriever, shown
 
 __all__ = ["Setup", "build_generators", "read_setup"]
 
@@ -115,7 +115,7 @@ def read_setup(services: Services, params: GenerationParams, job_id: str | None)
     """
     with services.store.read() as session:
         corpus = find(session, CorpusRow, CorpusRow.id == params.corpus_id)
-        embedder = corpus_embedder(corpus) if corpus else None
+        embedder = hashed_embedder(corpus) if corpus else None
         earlier = listed(
             session,
             SampleRow,
@@ -134,6 +134,8 @@ def read_setup(services: Services, params: GenerationParams, job_id: str | None)
 
         train, heldout = chunks(params.train_documents), chunks(params.heldout_documents)
         samples = tuple(row_to_sample(row) for row in earlier)
+    if embedder is None and (train or heldout):
+        embedder = HashedEmbedder.fit([shown(chunk) for chunk in train or heldout])
     return Setup(
         params=params,
         train=train,

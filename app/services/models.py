@@ -26,10 +26,12 @@ __all__ = [
     "Base",
     "ChatTarget",
     "chat_target",
+    "current_base",
     "demo_path",
     "get_model",
     "list_models",
     "require_base",
+    "require_fetchable",
     "resolve_base",
 ]
 
@@ -140,8 +142,8 @@ def _base_model(name: str, folder: Path) -> dict[str, Any]:
     return _model(name, created, recipe.name, licence=licence, base_model=origin_of(folder).get("base_model"))
 
 
-def _adapter_model(row: AdapterRow) -> dict[str, Any]:
-    problem = _lost(row.path, row.base_path)
+def _adapter_model(services: Services, row: AdapterRow) -> dict[str, Any]:
+    problem = _lost(row.path, current_base(services, row.base_model, row.base_path))
     extra = {"base_model": row.base_model, "ready": problem is None, "problem": problem}
     return _model(row.id, row.created_at, row.recipe, **extra)
 
@@ -158,6 +160,39 @@ def _base_is_gone(base: str) -> bool:
     return Path(base).is_absolute() and not (Path(base) / "config.json").is_file()
 
 
+def current_base(services: Services, name: str, path: str) -> str:
+    """Where the base ``name`` lies, which was at ``path`` once: a folder that was moved is found again by its name.
+
+    Args:
+        services: The opened services.
+        name: As clients named it when it was trained.
+        path: Folder, or hub name; given back where nothing better is known.
+    """
+    if not _base_is_gone(path):
+        return path
+    folders = _folders(services)
+    if name in folders:
+        return str(folders[name])
+    last = Path(path).name
+    alike = [folder for known, folder in folders.items() if known.rsplit("/", 1)[-1] == last]
+    # Of two with the same name nobody can say which it is.
+    return str(alike[0]) if len(alike) == 1 else path
+
+
+def require_fetchable(base: str) -> None:
+    """Refuse a hub name at once where the hub may not be asked and nothing of it lies on this machine.
+
+    Raises:
+        BaseModelError: ``base_not_on_disk``.
+    """
+    if Path(base).is_absolute():
+        return
+    # Late: the hub's client comes with the extra for training.
+    from training.hub import require_fetchable as require
+
+    require(base)
+
+
 def require_base(model: str, base: str) -> None:
     """Refuse a fine-tuned model or checkpoint whose base is gone: what loads it later would fail.
 
@@ -166,7 +201,8 @@ def require_base(model: str, base: str) -> None:
     """
     if _base_is_gone(base):
         raise NotFoundError(
-            f"The base model of '{model}' is gone from {base}; put its folder back there.",
+            f"The base model of '{model}' is gone from {base}; put its folder back there, or anywhere into "
+            "MALMOI_MODELS_DIR under the same name.",
             param="model",
             code="base_model_missing",
         )
@@ -177,7 +213,7 @@ def list_models(services: Services) -> list[dict[str, Any]]:
     with services.store.read() as session:
         adapters = listed(session, AdapterRow, order_by=AdapterRow.seq.desc())
     folders = _folders(services)
-    models = [*map(_adapter_model, adapters), _demo_model(services)]
+    models = [*(_adapter_model(services, row) for row in adapters), _demo_model(services)]
     models += [_base_model(name, folder) for name, folder in folders.items()]
     # A base that a training has fetched from the hub lies in its cache.
     fetched = {row.base_model: row for row in adapters if row.base_model == row.base_path}
@@ -207,7 +243,7 @@ def get_model(services: Services, model: str) -> dict[str, Any]:
         if checkpoint is not None:
             params = _job_of(services, checkpoint).params
             recipe, base = params["recipe"], params["model"]
-            problem = _lost(checkpoint.path, params["base_path"])
+            problem = _lost(checkpoint.path, current_base(services, base, params["base_path"]))
             extra = {"base_model": base, "ready": problem is None, "problem": problem}
             return _model(model, checkpoint.created_at, recipe, **extra)
     for entry in list_models(services):
@@ -234,10 +270,12 @@ def chat_target(services: Services, model: str) -> ChatTarget:
         # The base of a fine-tuned model answers too, wherever it came from.
         tuned = latest(session, AdapterRow, AdapterRow.base_model == model)
     if row is not None:
-        return _with_adapter(row.base_path, row.path, row.recipe, model)
+        base = current_base(services, row.base_model, row.base_path)
+        return _with_adapter(base, row.path, row.recipe, model)
     if checkpoint is not None:
         params = _job_of(services, checkpoint).params
-        return _with_adapter(params["base_path"], checkpoint.path, params["recipe"], model)
+        base = current_base(services, params["model"], params["base_path"])
+        return _with_adapter(base, checkpoint.path, params["recipe"], model)
     if model == DEMO_MODEL:
         return _demo_target(services)
     folder = _folders(services).get(model)

@@ -1,4 +1,4 @@
-"""The bytes behind files and imported datasets: gone with what named them, unless something else needs them.
+"""The bytes behind files, documents and imported datasets: gone with what named them, unless something else needs them.
 
 A dataset may have been masked; the file that it came from was not. Bytes are stored once by their hash, so a document,
 a file, another dataset or a job that may go on may rest on them too; then they stay.
@@ -7,13 +7,14 @@ a file, another dataset or a job that may go on may rest on them too; then they 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from app.services.context import Services
 from app.services.curation_jobs import IMPORT
-from app.store.queries import Session, count, find, listed
+from app.store.queries import Session, count, find, listed, values
 from app.store.tables import DatasetRow, DocumentRow, FileRow, JobRow
 
-__all__ = ["remove_bytes", "remove_original"]
+__all__ = ["remove_bytes", "remove_original", "remove_unneeded"]
 
 #: Seconds that an upload of the same bytes may take from the blob store to its row.
 UNDER_WAY_S = 3600.0
@@ -38,6 +39,30 @@ def remove_bytes(services: Services, session: Session, sha256: str, created_at: 
         False where something else needs the bytes.
     """
     return _remove(services, session, sha256, created_at, None)
+
+
+def remove_unneeded(services: Services, session: Session, uploads: Sequence[tuple[str, float]]) -> None:
+    """Delete the bytes of many documents whose rows are gone in this transaction, where nothing else needs them.
+
+    Args:
+        services: The opened services.
+        session: The transaction.
+        uploads: (sha256, when its document was made) of each; members of archives have no bytes of their own.
+    """
+    made = {sha256: at for sha256, at in uploads if services.blobs.stored_at(sha256) is not None}
+    hashes = sorted(made)
+    needed: set[str] = set()
+    for start in range(0, len(hashes), 500):
+        some = hashes[start : start + 500]
+        for column in (FileRow.sha256, DocumentRow.sha256):
+            needed |= {sha256 for (sha256,) in values(session, [column], column.in_(some))}
+    if len(needed) < len(made):
+        # Whatever a job of any kind was given, an import included, stays.
+        given = "\n".join(json.dumps(job.params) for job in listed(session, JobRow, JobRow.kind != "index"))
+        needed |= {sha256 for sha256 in made.keys() - needed if sha256 in given}
+    for sha256 in hashes:
+        if sha256 not in needed and not _uploaded_again(services, sha256, made[sha256]):
+            services.blobs.remove(sha256)
 
 
 def _remove(services: Services, session: Session, sha256: str, created_at: float, job: JobRow | None) -> bool:

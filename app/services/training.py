@@ -7,16 +7,20 @@ of its log; none dies in silence. This module composes paths and rows; how a LoR
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
 from app.services.devices import gpus, training_environment
+from app.services.models import DEMO_MODEL, current_base
+from app.services.training_clearing import clear_ended, clear_run
 from app.services.training_command import TrainJobParams, process_count, train_command, train_config, write_config
 from app.services.training_events import TrainerEvents
 from app.services.training_files import check_files, job_error
 from app.services.training_process import Ended, TrainerRun, run_trainer
 from app.services.training_results import register
+from corpora.errors import MissingExtraError
 
 __all__ = ["KIND", "TrainJobParams", "run_train"]
 
@@ -30,7 +34,32 @@ def _failed(
 
 
 def run_train(services: Services, context: JobContext, params: TrainJobParams) -> JobOutcome:
-    """Validate, train, and register the fine-tuned model."""
+    """Validate, train, and register the fine-tuned model; a run that came to nothing leaves nothing useless behind.
+
+    Raises:
+        MissingExtraError: torch is not installed any more.
+    """
+    clear_ended(services, KIND)
+    outcome = _run(services, context, params)
+    if outcome.status in ("failed", "cancelled"):
+        clear_run(services, context.job_id, "failed" if outcome.status == "failed" else "cancelled")
+    return outcome
+
+
+def _run(services: Services, context: JobContext, params: TrainJobParams) -> JobOutcome:
+    """Validate, train, and register the fine-tuned model.
+
+    Raises:
+        MissingExtraError: torch is not installed any more.
+    """
+    if find_spec("torch") is None:
+        # Installed when the job was asked for, perhaps; the trainer would end in a traceback.
+        raise MissingExtraError("train", "Training")
+    demo = params.model == DEMO_MODEL
+    moved = params.base_path if demo else current_base(services, params.model, params.base_path)
+    if moved != params.base_path:
+        context.event("warn", f"기반 모델 '{params.model}'의 폴더가 옮겨져 이제 {moved}에서 읽습니다.")
+        params = params.model_copy(update={"base_path": moved})
     context.progress({"phase": "validating"})
     context.event("info", f"파일을 검사합니다: {params.training_file}")
     checked = check_files(services, params)

@@ -43,6 +43,7 @@ class TrainJobParams(BaseModel):
     max_length: int | None = None
     allow_truncated: float | None = None
     early_stopping_patience: int | None = None
+    stop_phrase: str | None = None
     validation_fraction: float | None = None
 
 
@@ -55,6 +56,7 @@ def train_config(services: Services, params: TrainJobParams, run_dir: Path) -> T
         "max_length": params.max_length,
         "allow_truncated": params.allow_truncated,
         "early_stopping_patience": params.early_stopping_patience,
+        "stop_phrase": params.stop_phrase,
         "validation_fraction": params.validation_fraction,
         "max_steps": params.max_steps,
         "suffix": params.suffix,

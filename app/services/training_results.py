@@ -21,7 +21,16 @@ __all__ = ["register"]
 _PURPOSE = "fine-tune-results"
 _LOSSES = ("train_loss_before", "train_loss_after", "valid_loss_before", "valid_loss_after")
 #: What the trainer's result tells that the job's body shows or that is worth keeping with it.
-_KEPT = ("hyperparameters", "adapter_dir", "steps", "best_step", "stopped_early", "encoding", "trained_tokens")
+_KEPT = (
+    "hyperparameters",
+    "adapter_dir",
+    "steps",
+    "best_step",
+    "stopped_early",
+    "encoding",
+    "trained_tokens",
+    "timing",
+)
 
 
 def register(services: Services, context: JobContext, params: TrainJobParams, events: TrainerEvents) -> dict[str, Any]:

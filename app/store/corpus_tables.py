@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.table_base import AUTO, CASCADE, Base, Seq
@@ -58,13 +58,17 @@ class DocumentRow(Base):
     language: Mapped[str | None]
     #: Grows when another upload of the same file name takes this one's place.
     revision: Mapped[int] = mapped_column(default=1)
+    #: A newer file of this name that is to take its place: sha256, bytes, media_type, title, warnings; until the index
+    #: job has read it, the earlier text and chunks stay.
+    pending: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     #: What the last revision changed: ids of chunks added and removed, how many were kept; None for the first.
     changes: Mapped[dict[str, Any] | None]
     #: Documents of the corpus that say nearly the same: [{document_id, filename, share}].
     similar: Mapped[list[Any]] = mapped_column(default=list)
     #: Where pages, slides, sheets and files begin: [[offset, label]].
-    marks: Mapped[list[Any]] = mapped_column(default=list)
-    text: Mapped[str]
+    marks: Mapped[list[Any]] = mapped_column(default=list, deferred=True)
+    #: Read only where it is asked for: a page of a hundred documents would otherwise hold all their texts.
+    text: Mapped[str] = mapped_column(deferred=True)
     characters: Mapped[int]
     chunk_count: Mapped[int]
     warnings: Mapped[list[Any]]

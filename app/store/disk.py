@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
+from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
 
 from corpora.errors import MalmoiError
 
-__all__ = ["DiskFullError", "is_disk_full"]
+__all__ = ["DiskFullError", "is_disk_full", "telling_full_disk"]
 
 #: PostgreSQL's SQLSTATE.
 _DISK_FULL = "53100"
@@ -37,3 +39,20 @@ def is_disk_full(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__ or exc.__context__
     return False
+
+
+@contextlib.contextmanager
+def telling_full_disk(hint: str) -> Iterator[None]:
+    """Whatever fails inside for want of room leaves as one error that says so.
+
+    Raises:
+        DiskFullError: with ``hint``, which says what to do once there is room.
+    """
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except Exception as exc:
+        if is_disk_full(exc):
+            raise DiskFullError("The disk is full; nothing was half stored.", hint=hint) from exc
+        raise

@@ -24,7 +24,7 @@ from corpora.readers.jsontexts import read_json, read_jsonl
 from corpora.readers.markdown import markdown_title, read_markdown
 from corpora.readers.text import read_text
 
-__all__ = ["READERS", "Mark", "ReadDocument", "Reader", "read_document"]
+__all__ = ["READERS", "SUFFIXES", "Mark", "ReadDocument", "Reader", "format_suffix", "read_document"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +62,15 @@ def read_document(data: bytes, filename: str, media_type: str | None = None) -> 
             ``damaged_file`` (cut short or broken), ``unsafe_xml``, ``document_too_large`` (bombs too).
         MissingExtraError: the library for this format is not installed.
     """
+    return _read(data, filename, format_suffix(filename, media_type), 0)
+
+
+def format_suffix(filename: str, media_type: str | None = None) -> str:
+    """The suffix that picks the reader: the name's own, else that of the media type, else an empty one."""
     suffix = PurePath(filename.replace("\0", "")).suffix.lower()
-    if not suffix and media_type:
-        suffix = _SUFFIXES.get(media_type.partition(";")[0].strip().lower(), suffix)
-    return _read(data, filename, suffix, 0)
+    if suffix or not media_type:
+        return suffix
+    return SUFFIXES.get(media_type.partition(";")[0].strip().lower(), "")
 
 
 def _read(data: bytes, filename: str, suffix: str, depth: int) -> ReadDocument:
@@ -179,7 +184,7 @@ READERS: dict[str, Reader] = {
 }
 
 #: Suffix for a name that has none.
-_SUFFIXES = {
+SUFFIXES = {
     "text/markdown": ".md",
     "text/plain": ".txt",
     "text/html": ".html",

@@ -1,8 +1,10 @@
-"""``python -m corpora.readers``: reads one document in a process of its own, with limits on memory, time and output.
+"""``python -m corpora.readers``: reads documents in a process of its own, with limits on memory, time and output.
 
-A line of JSON on standard input (``name``, ``media_type``, ``memory``, ``seconds``), then the bytes; a line of JSON on
-standard output: ``{"document": …}`` or ``{"error": …}``. The limits are set before a byte is parsed: libraries of
-office formats are native code, and what a stranger sent may make them grow, hang or crash. Opens no connection.
+A line of JSON on standard input (``name``, ``media_type``, ``memory``, ``seconds``), then the bytes; one line of JSON
+on standard output: ``{"document": …}`` or ``{"error": …}``. With ``archive`` (``{"skip": […], "characters": n}``) the
+bytes are a zip, and each member gives two lines: ``{"begin": name}``, then ``{"member": …}`` with its document or
+error. The limits are set before a byte is parsed: libraries of office formats are native code, and what a stranger
+sent may make them grow, hang or crash. Opens no connection.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ import json
 import resource
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, NoReturn
 
 from corpora.errors import MalmoiError
-from corpora.readers import read_document
+from corpora.readers import ReadDocument, read_document
 
 
 def _no_network(*_: object, **__: object) -> NoReturn:
@@ -31,20 +34,50 @@ def _confine(memory: int, seconds: int) -> None:
     socket.socket = _no_network  # type: ignore[misc, assignment]
 
 
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=True).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _told(found: ReadDocument | MalmoiError) -> dict[str, Any]:
+    if isinstance(found, ReadDocument):
+        return {"document": asdict(found)}
+    missing = type(found).__name__ == "MissingExtraError"
+    return {"error": {"message": found.message, "code": found.code, "hint": found.hint, "extra": missing}}
+
+
+def _members(asked: dict[str, Any], data: bytes) -> Iterator[dict[str, Any]]:
+    from corpora.readers.members import read_archive
+
+    archive = asked["archive"]
+    found = read_archive(
+        data,
+        asked["name"],
+        skip=frozenset(archive["skip"]),
+        characters=archive["characters"],
+        begin=lambda name: _say({"begin": name}),
+    )
+    for member in found:
+        about = {"name": member.name, "sha256": member.sha256, "bytes": member.bytes}
+        yield {"member": about | _told(member.found)}
+
+
 def main() -> int:
     """Read, answer, end."""
     asked = json.loads(sys.stdin.buffer.readline())
     _confine(asked["memory"], asked["seconds"])
-    answer: dict[str, Any]
     try:
-        answer = {"document": asdict(read_document(sys.stdin.buffer.read(), asked["name"], asked["media_type"]))}
+        data = sys.stdin.buffer.read()
+        if asked.get("archive") is None:
+            _say(_told(read_document(data, asked["name"], asked["media_type"])))
+        else:
+            for answer in _members(asked, data):
+                _say(answer)
     except MemoryError:
         message = f"'{asked['name']}' needs more than {asked['memory'] >> 20} MiB to be read; split it."
-        answer = {"error": {"message": message, "code": "document_too_large", "hint": "", "extra": False}}
+        _say({"error": {"message": message, "code": "document_too_large", "hint": "", "extra": False}})
     except MalmoiError as exc:
-        missing = type(exc).__name__ == "MissingExtraError"
-        answer = {"error": {"message": exc.message, "code": exc.code, "hint": exc.hint, "extra": missing}}
-    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=True).encode())
+        _say(_told(exc))
     return 0
 
 

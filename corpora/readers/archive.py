@@ -14,12 +14,17 @@ from corpora.errors import UnreadableDocumentError
 from corpora.readers.extracted import Extracted, Page, unreadable
 from corpora.readers.package import Package
 
-__all__ = ["joined", "read_members"]
+__all__ = ["is_litter", "joined", "read_members"]
 
 #: What programs leave in archives beside the documents.
 _LITTER = re.compile(r"(?:^|/)(?:__MACOSX/|\.DS_Store$|Thumbs\.db$|desktop\.ini$|~\$|\.(?!\.?/))", re.IGNORECASE)
 _HEADING = re.compile(r"^(#{1,6})(?= )", re.MULTILINE)
 _FENCE = re.compile(r"^(`{3,}|~{3,})")
+
+
+def is_litter(member: str) -> bool:
+    """Whether a member is what programs leave beside the documents: hidden files, thumbnails, locks."""
+    return _LITTER.search(member) is not None
 
 
 def read_members(
@@ -37,7 +42,7 @@ def read_members(
     """
     package = Package(data, name)
     for member in package.names():
-        if _LITTER.search(member):
+        if is_litter(member):
             continue
         try:
             yield member, read(package.read(member), member)

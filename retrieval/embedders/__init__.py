@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.embedders.hashed import Embedder, HashedEmbedder, Vectors
+from retrieval.embedders.base import Embedder, Vectors
+from retrieval.embedders.hashed import HashedEmbedder
 
 __all__ = ["Embedder", "HashedEmbedder", "Vectors"]

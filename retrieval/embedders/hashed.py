@@ -1,4 +1,4 @@
-"""Embedders: text to unit vectors. The default needs no weights, no network and no torch.
+"""The default embedder: no weights, no network, no torch.
 
 ``HashedEmbedder`` hashes content morphemes into 1,024 signed dimensions, four buckets each, weighted by log term
 frequency times an idf that is frozen at the first build: statistics that move would change every stored vector.
@@ -13,48 +13,20 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from corpora.korean.analyse import content_morphemes_many, tokenizer_version
+from retrieval.embedders.base import Vectors
 
-__all__ = ["Embedder", "HashedEmbedder", "Vectors"]
+__all__ = ["HashedEmbedder"]
 
-Vectors = NDArray[np.float32]
 #: Recall among 5 on KorQuAD: 0.949 at 1024 dimensions, 0.936 at 768, 0.912 at 512.
 DIMENSION = 1024
 #: One bucket 0.926 to 0.931, four 0.949: collisions of one bucket are averaged away.
 BUCKETS = 4
 VERSION = 1
-
-
-class Embedder(Protocol):
-    """Anything that makes vectors."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same text could give another vector."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        ...
-
-    @property
-    def semantic_threshold(self) -> float:
-        """Cosine from which two questions count as semantic duplicates, calibrated for this embedder."""
-        ...
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), dimension), float32, of length 1 (0 for a text without any content)."""
-        ...
-
-    def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
-        """One vector for each question with its answer, where it has one."""
-        ...
 
 
 @functools.lru_cache(maxsize=200_000)
@@ -72,6 +44,7 @@ class HashedEmbedder:
     #: ParaKQC, 2,000 paraphrases against 415 pairs of one topic and act: recall 0.175, no false positive (0.8: 0.26;
     #: 0.6: 0.62, 0.2 %). Different questions of one manual on one template reach 0.836, hence not lower.
     semantic_threshold = 0.85
+    by_words = True
 
     def __init__(self, idf: Mapping[str, float], documents: int) -> None:
         self._idf = dict(idf)
@@ -108,6 +81,10 @@ class HashedEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of ``texts``, shape (n, 1024), float32."""
         return self._embed(len(texts), content_morphemes_many(texts))
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """As ``embed``: a word weighs the same in a question."""
+        return self.embed(texts)
 
     def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
         """As ``embed``; question and answer are analysed apart, so that nobody analyses either of them twice."""

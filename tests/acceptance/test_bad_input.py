@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +28,55 @@ def upload(service: Any, corpus_id: str, data: bytes, name: str = "문서.md") -
     return service.http.post(f"/corpora/{corpus_id}/documents", files={"file": (name, data)})
 
 
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [(b"", "empty_file"), (b"\xff\xfe\x00\xd8\x00\x00", "undecodable_text"), (b"\x00\x01\x02\x03" * 9, None)],
-)
-def test_documents_that_are_no_text(service: Any, data: bytes, code: str | None) -> None:
+def test_documents_that_cannot_be_read_fail_and_the_others_are_processed(service: Any) -> None:
     corpus_id = service.ok("POST", "/corpora", json={"name": "c"})["id"]
-    error = error_of(upload(service, corpus_id, data))
-    assert code is None or error["code"] == code
-    assert service.ok("GET", f"/corpora/{corpus_id}/documents")["data"] == []
+    sent = {
+        "입고.md": "# 입고\n\n입고란 창고에 물건을 들이는 일입니다.".encode(),
+        "빈.md": b"",
+        "반쪽.md": b"\xff\xfe\x00\xd8\x00\x00",
+        "이진.txt": b"\x00\x01\x02\x03" * 9,
+        "그림.png": b"\x89PNG",
+        "깨진.pdf": b"%PDF-1.7 nothing",
+        "../../출고.md": "# 출고\n\n출고란 물건을 내보내는 일입니다.".encode(),
+        unicodedata.normalize("NFD", "창고" * 270) + ".md": "# 재고\n\n재고란 남은 물건입니다.".encode(),  # 4 KB
+        "창고" * 670 + ".md": "# 반품\n\n반품이란 돌아온 물건입니다.".encode(),
+    }
+    files = [("file", (name, data)) for name, data in sent.items()]
+    documents = service.ok("POST", f"/corpora/{corpus_id}/documents", files=files)["data"]
+    deadline = time.monotonic() + 60
+    while any(entry["status"] == "processing" for entry in documents):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        documents = [service.ok("GET", f"/documents/{entry['id']}") for entry in documents]
+    told = [(entry["filename"], (entry["error"] or {}).get("code")) for entry in documents]
+    assert told == [
+        ("입고.md", None),
+        ("빈.md", "empty_file"),
+        ("반쪽.md", "undecodable_text"),
+        ("이진.txt", "undecodable_text"),
+        ("그림.png", "unsupported_format"),
+        ("깨진.pdf", "damaged_file"),
+        ("출고.md", None),
+        ("창고" * 126 + ".md", None),
+        ("창고" * 126 + ".md", None),
+    ]
+    assert [len(entry["warnings"]) for entry in documents[-3:]] == [1, 1, 1]
+    refused = service.http.get(f"/documents/{documents[1]['id']}/text")
+    assert error_of(refused)["code"] == "document_failed"
+    assert service.ok("GET", f"/documents/{documents[1]['id']}/chunks")["data"] == []
+    hits = service.ok("POST", f"/corpora/{corpus_id}/search", json={"query": "출고란 무엇입니까?"})["data"]
+    assert hits[0]["document_id"] == documents[-3]["id"]
+    longer = error_of(upload(service, corpus_id, b"x", "가" * 4000 + ".md"))
+    assert (longer["code"], "header size" in longer["message"]) == ("invalid_multipart", True)
 
 
-def test_one_bad_document_keeps_none_of_the_upload(service: Any) -> None:
+def test_addresses_are_off_unless_the_operator_wants_them(service: Any) -> None:
     corpus_id = service.ok("POST", "/corpora", json={"name": "c"})["id"]
-    files = [("file", ("가.md", "# 가\n\n내용입니다.".encode())), ("file", ("나.md", b""))]
-    assert "나.md" in error_of(service.http.post(f"/corpora/{corpus_id}/documents", files=files))["message"]
-    assert service.ok("GET", f"/corpora/{corpus_id}/documents")["data"] == []
+    path = f"/corpora/{corpus_id}/documents"
+    error = error_of(service.http.post(path, json={"url": "https://example.com/a.md"}))
+    assert (error["code"], error["param"]) == ("url_documents_disabled", "url")
+    assert error_of(service.http.post(path, json={"url": "https://example.com/", "title": "가"}))["param"] == "title"
+    assert service.ok("GET", path)["data"] == []
 
 
 def test_unknown_things(service: Any) -> None:

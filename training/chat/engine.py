@@ -120,7 +120,7 @@ class Chat:
         self.shelf.open(asked.base)
         in_use = {answering.adapter for answering in self._active if answering.adapter is not None}
         adapter = None if asked.adapter is None else self.shelf.adapter(asked.adapter, in_use)
-        manner = self.shelf.manner(asked.recipe)
+        manner = self.shelf.manner(asked.recipe, asked.adapter)
         vocabulary = len(self.shelf.tokenizer)
         wrong = next((token for token in asked.sampling.logit_bias if not 0 <= token < vocabulary), None)
         if wrong is not None:

@@ -7,6 +7,7 @@ to ``ADAPTERS`` adapters lie on it (PEFT's named adapters). The bare base is the
 from __future__ import annotations
 
 import gc
+import logging
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,13 +20,16 @@ from transformers import PreTrainedTokenizerBase
 
 from training.chat.text import TokenBytes
 from training.encoding import stop_ids
-from training.errors import AdapterError
-from training.loading import load_base, load_tokenizer
+from training.errors import AdapterError, BaseModelError
+from training.loading import check_loaded, load_base, load_tokenizer
+from training.positions import positions_of
 from training.recipes import RECIPES
-from training.templates import chat_template
+from training.refusals import check_adapter
+from training.templates import asking_template, stop_phrase_of
 
 __all__ = ["ADAPTERS", "Manner", "Shelf"]
 
+logger = logging.getLogger("malmoi.chat")
 #: Adapters kept on the base; one of rank 64 on all layers of EEVE-10.8B is 0.7 GB in float32.
 ADAPTERS = 8
 
@@ -50,6 +54,7 @@ class Shelf:
         self._names = 0
         #: What ``use`` set last, as a tuple of one; None where PEFT may have changed it since.
         self._applied: tuple[str | None] | None = None
+        #: By template: adapters of one run share theirs.
         self._manners: dict[str, Manner] = {}
         self.base: str | None = None  #: Folder or hub name of what is loaded.
         self.tokenizer: PreTrainedTokenizerBase = None
@@ -57,8 +62,15 @@ class Shelf:
 
     @property
     def context(self) -> int:
-        """Tokens of a conversation and its answer at most."""
-        return int(self._model.config.get_text_config().max_position_embeddings)
+        """Tokens of a conversation and its answer at most.
+
+        Raises:
+            BaseModelError: the base's configuration does not say.
+        """
+        positions = positions_of(self._model.config)
+        if positions is None:
+            raise BaseModelError(f"The configuration of '{self.base}' does not say how many tokens it reads at once.")
+        return positions
 
     @property
     def device(self) -> Any:
@@ -89,17 +101,21 @@ class Shelf:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def manner(self, recipe: str) -> Manner:
-        """How the loaded base is asked under ``recipe``."""
-        if recipe not in self._manners:
-            known = RECIPES[recipe]
-            template = chat_template(known, self.tokenizer)
-            self._manners[recipe] = Manner(
-                template=template,
-                stop_ids=self._stop_ids(template),
-                stop_phrase=known.stop_phrase,
+    def manner(self, recipe: str, adapter: str | None = None) -> Manner:
+        """How the loaded base, or an adapter on it, is asked.
+
+        Args:
+            recipe: That it was trained with.
+            adapter: Its folder; the template that lies there is the one it was trained with, and goes before the
+                recipe's.
+        """
+        folder = adapter if adapter is not None else self.base
+        template = asking_template(RECIPES[recipe], self.tokenizer, None if folder is None else Path(folder))
+        if template not in self._manners:
+            self._manners[template] = Manner(
+                template=template, stop_ids=self._stop_ids(template), stop_phrase=stop_phrase_of(template)
             )
-        return self._manners[recipe]
+        return self._manners[template]
 
     def _stop_ids(self, template: str) -> frozenset[int]:
         """Those that training puts behind answers, and those of the base's generation config."""
@@ -116,7 +132,7 @@ class Shelf:
             in_use: Names that must stay.
 
         Raises:
-            AdapterError: it is not there, or does not fit the base.
+            AdapterError: it is not there, is refused (``training.refusals``), or does not fit the base.
         """
         weights = Path(folder) / "adapter_model.safetensors"
         try:
@@ -137,6 +153,7 @@ class Shelf:
         return name
 
     def _load(self, folder: str) -> str:
+        check_adapter(Path(folder))
         self._names += 1
         name = f"adapter{self._names}"
         try:
@@ -144,10 +161,13 @@ class Shelf:
             config.inference_mode = True
             if not isinstance(self._model, PeftModel):
                 self._model = PeftModel(self._model, config, adapter_name=name)
-            self._model.load_adapter(folder, adapter_name=name)
+            self._tell_other_base(folder, config)
+            check_loaded(Path(folder), self._model.load_adapter(folder, adapter_name=name), name)
+        except AdapterError:
+            self._forget(name)
+            raise
         except (OSError, ValueError, RuntimeError, TypeError, KeyError) as exc:
-            if isinstance(self._model, PeftModel) and name in self._model.peft_config:
-                self._model.delete_adapter(name)
+            self._forget(name)
             first = next(iter(str(exc).strip().splitlines()), type(exc).__name__)
             raise AdapterError(f"The adapter in '{folder}' does not fit its base: {first}", param="model") from exc
         finally:
@@ -155,6 +175,17 @@ class Shelf:
             self._applied = None
         self._model.eval()
         return name
+
+    def _forget(self, name: str) -> None:
+        """Take off what is left of an adapter that does not fit."""
+        if isinstance(self._model, PeftModel) and name in self._model.peft_config:
+            self._model.delete_adapter(name)
+
+    def _tell_other_base(self, folder: str, config: PeftConfig) -> None:
+        """A word in the log where an adapter names another base than it is put on: shapes alone cannot tell."""
+        trained_on = str(config.base_model_name_or_path or "")
+        if self.base is not None and trained_on and Path(trained_on).name != Path(self.base).name:
+            logger.warning("the adapter in %s was trained on '%s' and is put on '%s'", folder, trained_on, self.base)
 
     def use(self, name: str | None) -> Any:
         """The model with the adapter ``name`` on, or with none; cheap where it is on already."""

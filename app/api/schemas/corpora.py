@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from app.api.schemas.common import Answer, JobError, Seconds
+from app.api.schemas.common import Answer, JobError, Seconds, Status
 
-__all__ = ["Chunk", "Corpus", "CorpusDeleted", "Document", "DocumentDeleted", "SearchResult"]
+__all__ = ["Chunk", "Corpus", "CorpusDeleted", "CorpusIndexBody", "Document", "DocumentDeleted", "SearchResult"]
 
 
 class Corpus(Answer):
@@ -44,7 +44,15 @@ class Document(Answer):
     bytes: int
     sha256: str
     status: Literal["processing", "processed", "failed"]
-    error: JobError | None
+    error: JobError | None = Field(description="Why it failed; uploading the same bytes again tries once more.")
+    url: str | None = Field(description="Where it was fetched from.")
+    archive_id: str | None = Field(description="The zip that it was taken out of, itself a document.")
+    documents: int | None = Field(description="Of a zip, how many documents were made of it; it has no text itself.")
+    encoding: str | None = Field(description="How the bytes were read; `binary` for formats that are no text.")
+    language: str | None = Field(description="By its script, as in BCP 47: `ko`, `ja`, `zh`, `und-Latn`, `und`.")
+    revision: int = Field(description="Grows when another upload of the same file name takes its place.")
+    changes: dict[str, Any] | None = Field(description="What the last revision changed; null for the first.")
+    similar: list[dict[str, Any]] = Field(description="Documents of the corpus that say nearly the same.")
     characters: int
     chunk_count: int
     warnings: list[str]
@@ -72,17 +80,49 @@ class Chunk(Answer):
     start: int
     end: int
     headings: list[str]
+    place: str | None = Field(description="Page, slide, sheet or file that it begins on: `page 3`, `sheet 재고`.")
 
 
 class Hit(Answer):
     """A passage that was found."""
 
     chunk: Chunk
-    score: float = Field(gt=0, description="Similarity to the query, at most about 1.")
+    score: float = Field(description="Orders the hits of one query; compares with no other query's.")
     document_id: str
+    dense: float | None = Field(description="Cosine with the query; null in `lexical` mode.")
+    lexical: float | None = Field(description="Sum of BM25 over morphemes and character n-grams; null in `dense` mode.")
 
 
 class SearchResult(Answer):
     """The nearest passages, best first."""
 
     data: list[Hit]
+
+
+class IndexJob(Answer):
+    """A job that reads documents and brings the index up to them."""
+
+    id: str
+    object: Literal["index.job"]
+    created_at: Seconds
+    status: Status
+    embedder: str | None = Field(description="What it embeds all chunks with; null for what is new only.")
+    progress: dict[str, int]
+    result: dict[str, int] | None
+    error: JobError | None
+    finished_at: Seconds | None
+
+
+class CorpusIndexBody(Answer):
+    """The index of a corpus."""
+
+    object: Literal["corpus.index"]
+    id: str
+    created_at: Seconds
+    corpus_id: str
+    status: Literal["empty", "ready"]
+    embedder: str | None = Field(description="What embedded it, as the setting `EMBEDDER` is written.")
+    fingerprint: str | None
+    generation: int
+    chunks: int
+    job: IndexJob | None

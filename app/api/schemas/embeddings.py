@@ -22,7 +22,7 @@ class Embedding(Answer):
 class EmbeddingUsage(Answer):
     """What the embedder read."""
 
-    prompt_tokens: int = Field(description="Morphemes that carry content, which this embedder counts in.")
+    prompt_tokens: int = Field(description="Tokens of the embedder's model; with 'hashed', morphemes of content.")
     total_tokens: int
 
 

@@ -154,8 +154,12 @@ class FineTuningJob(Answer):
     max_length: int | None
     allow_truncated: float | None
     early_stopping_patience: int | None
+    stop_phrase: str | None = Field(description="Text that answers end in; empty where none was asked for by name.")
     validation_fraction: float | None = Field(description="Share of the training file that is held out.")
     preflight: dict[str, Any] | None = Field(description="What was found before the training began; null until then.")
+    timing: dict[str, Any] | None = Field(
+        description="Seconds that the training took, and the range that was estimated for as many steps."
+    )
     losses: Losses | None
     steps: int | None = Field(description="Updates that made the adapter, once it has ended.")
     best_step: int | None = Field(description="Step of the weights that were kept.")

@@ -59,11 +59,11 @@ def corpus(services: Services, run_next: RunNext) -> Callable[..., tuple[str, li
     """A corpus of processed Markdown texts: its id and those of its documents, in the given order."""
 
     def make(*texts: str, corpus_id: str | None = None) -> tuple[str, list[str]]:
-        from app.services import corpora
+        from app.services import corpora, uploads
 
         made: Any = corpus_id or corpora.create_corpus(services, "냉장 창고")["id"]
-        uploads = [(f"문서-{n}.md", None, text.encode()) for n, text in enumerate(texts)]
-        ids = corpora.upload_documents(services, made, uploads)
+        files = [(f"문서-{n}.md", None, text.encode()) for n, text in enumerate(texts)]
+        ids = uploads.upload_documents(services, made, files)
         run_next("index")
         return made, ids
 

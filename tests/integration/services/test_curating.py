@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.services import corpora, curating, datasets
+from app.services import corpora, curating, datasets, deletion, documents, uploads
 from app.services.context import Services
 from app.services.curating import CurateParams, CurationJobRequest
 from app.services.curation_jobs import IMPORT
@@ -223,7 +223,7 @@ def test_a_dataset_that_is_busy_keeps_its_file(services: Services, run_next: Run
 
 def test_samples_are_not_removed_under_a_curation(services: Services, run_next: RunNext) -> None:
     corpus_id = corpora.create_corpus(services, "창고")["id"]
-    (document_id,) = corpora.upload_documents(services, corpus_id, [("가.txt", "text/plain", "입고 절차".encode())])
+    (document_id,) = uploads.upload_documents(services, corpus_id, [("가.txt", "text/plain", "입고 절차".encode())])
     dataset_id = start(services)["id"]
     run_next("import")
     with services.store.write() as session:
@@ -232,16 +232,16 @@ def test_samples_are_not_removed_under_a_curation(services: Services, run_next: 
         session.add(SampleDocumentRow(sample_id=first, document_id=document_id))
     curating.create_curation(services, dataset_id, CurationJobRequest())
     with pytest.raises(ConflictError, match="try again") as caught:
-        corpora.delete_document(services, document_id, delete_samples=True)
+        deletion.delete_document(services, document_id, delete_samples=True)
     assert caught.value.code == "dataset_busy"
-    assert corpora.get_document(services, document_id)["id"] == document_id
+    assert documents.get_document(services, document_id)["id"] == document_id
     (sample,) = [s for s in samples(services, dataset_id) if s["id"] == first]
     assert not sample["source_deleted"]
     run_next("curate")
-    assert corpora.delete_document(services, document_id, delete_samples=True)["datasets"] == [dataset_id]
+    assert deletion.delete_document(services, document_id, delete_samples=True)["datasets"] == [dataset_id]
     with pytest.raises(NotFoundError):
         datasets.get_sample(services, first)
     # Without taking samples away nothing is in a curation's way.
-    (other,) = corpora.upload_documents(services, corpus_id, [("나.txt", "text/plain", "출고 절차".encode())])
+    (other,) = uploads.upload_documents(services, corpus_id, [("나.txt", "text/plain", "출고 절차".encode())])
     curating.create_curation(services, dataset_id, CurationJobRequest())
-    assert corpora.delete_document(services, other)["deleted"]
+    assert deletion.delete_document(services, other)["deleted"]

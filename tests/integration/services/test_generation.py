@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.services import chunks, corpora, curating, datasets, generation
+from app.services import chunks, curating, datasets, deletion, generation, uploads
 from app.services.context import Services
 from app.services.dataset_report import dataset_report
 from app.services.generating import run_generate
@@ -114,7 +114,7 @@ def test_a_document_deleted_between_two_attempts_leaves_failed_slots(
     assert planned >= 4
     services.jobs.release(row.id, row.attempt, crashed=True)
     gone = [chunk["id"] for chunk in chunks.list_chunks(services, ids[1], None, 100, "asc")[0]]
-    corpora.delete_document(services, ids[1])
+    deletion.delete_document(services, ids[1])
     run_next("generate")
     body = generation.get_job(services, job["id"])
     assert body["status"] == "succeeded"
@@ -125,7 +125,7 @@ def test_a_document_deleted_between_two_attempts_leaves_failed_slots(
 
 def test_documents_still_processing_are_never_left_out_silently(services: Services, corpus: MakeCorpus) -> None:
     corpus_id, _ = corpus(page("반품"))
-    corpora.upload_documents(services, corpus_id, [("늦은 문서.md", None, page("보충").encode())])
+    uploads.upload_documents(services, corpus_id, [("늦은 문서.md", None, page("보충").encode())])
     with pytest.raises(ConflictError) as caught:
         create(services, corpus_id)
     assert caught.value.code == "documents_processing"
@@ -141,7 +141,7 @@ def test_samples_of_a_document_deleted_while_its_job_runs_do_not_appear(
     def deleting(self: SqlSampleSink, outcome: SlotOutcome) -> None:
         commit(self, outcome)
         if outcome.slot == 0:
-            corpora.delete_document(services, ids[-1], delete_samples=True)
+            deletion.delete_document(services, ids[-1], delete_samples=True)
 
     monkeypatch.setattr(SqlSampleSink, "commit", deleting)
     run_next("generate")
@@ -186,7 +186,7 @@ def test_samples_removed_with_their_document_are_counted(
     run_next("generate")
     before = dataset_report(services, job["dataset_id"])
     assert before["candidates"] == before["accepted"] + before["rejected"]
-    corpora.delete_document(services, ids[0], delete_samples=True)
+    deletion.delete_document(services, ids[0], delete_samples=True)
     after = dataset_report(services, job["dataset_id"])
     assert after["removed"] > 0
     assert after["candidates"] == before["candidates"] == after["accepted"] + after["rejected"] + after["removed"]

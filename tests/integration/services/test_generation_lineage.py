@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.services import chunks, corpora, datasets, files, generation
+from app.services import chunks, datasets, deletion, files, generation
 from app.services.context import Services
 from app.services.generation import GenerationParams, GenerationRequest
 from app.services.generation_setup import read_setup
@@ -78,8 +78,8 @@ def test_a_sample_goes_with_every_document_that_it_rests_on(
         one = sample(own, spans, {"context": shown}, tuple(shown))
     dataset_id = stored(services, corpus_id, one)
     assert [len(held(services, dataset_id, document)) for document in (own, other, third)] == [1, 1, 0]
-    assert corpora.delete_document(services, third)["datasets"] == []
-    assert corpora.delete_document(services, other)["datasets"] == [dataset_id]
+    assert deletion.delete_document(services, third)["datasets"] == []
+    assert deletion.delete_document(services, other)["datasets"] == [dataset_id]
     assert [row["source_deleted"] for row in held(services, dataset_id)] == [True]
 
 
@@ -87,7 +87,7 @@ def test_samples_are_removed_with_a_document_that_they_only_cite(services: Servi
     corpus_id, (own, other) = corpus(page("반품"), page("파손"))
     both = (Span(document_id=own, start=0, end=5), Span(document_id=other, start=0, end=5))
     dataset_id = stored(services, corpus_id, sample(own, both, {}, ()))
-    corpora.delete_document(services, other, delete_samples=True)
+    deletion.delete_document(services, other, delete_samples=True)
     assert held(services, dataset_id) == []
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.services import corpora, indexing
+from app.services import corpora, corpus_index, deletion, documents, indexing, ingest, searching, uploads
 from app.services.context import Services
 from app.store.jobs import LostLeaseError
 from app.store.queries import find, listed
@@ -25,25 +26,27 @@ def path_of(services: Services, corpus_id: str) -> Path:
     with services.store.read() as session:
         row = find(session, CorpusRow, CorpusRow.id == corpus_id)
         assert row is not None
-        return indexing.index_path(services, row)
+        assert row.embedder_fingerprint is not None
+        return corpus_index.index_folder(services, row.id, row.embedder_fingerprint, row.index_generation)
 
 
 def found(services: Services, corpus_id: str, query: str) -> list[str]:
-    return [hit["document_id"] for hit in indexing.search_corpus(services, corpus_id, query, 1)]
+    return [hit["document_id"] for hit in searching.search_corpus(services, corpus_id, query, 1)]
 
 
 def test_a_deleted_document_is_never_mistaken_for_the_one_that_follows(services: Services, corpus: MakeCorpus) -> None:
     """The deletion's own index job has not run: the file still holds the number of a chunk that is gone."""
     corpus_id, (dock,) = corpus(DOCK)
-    corpora.delete_document(services, dock)
-    (returns,) = corpora.upload_documents(services, corpus_id, [("반품.md", None, RETURNS.encode())])
+    deletion.delete_document(services, dock)
+    (returns,) = uploads.upload_documents(services, corpus_id, [("반품.md", None, RETURNS.encode())])
     with services.store.read() as session:
         assert listed(session, ChunkRow) == []
     row = services.jobs.claim("test", ["index"])
     assert row is not None
-    count = indexing._chunk(services, context_of(services, row.id, row.attempt), returns)
-    assert count == 1
-    assert indexing.search_corpus(services, corpus_id, "도크란 무엇인가요?", 5) == []
+    assert ingest.ingest_document(services, context_of(services, row.id, row.attempt), returns)
+    with services.store.read() as session:
+        assert len(listed(session, ChunkRow)) == 1
+    assert searching.search_corpus(services, corpus_id, "도크란 무엇인가요?", 5) == []
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
@@ -53,10 +56,11 @@ def test_a_broken_file_is_said_and_built_again(
     corpus_id, (dock, returns) = corpus(DOCK, RETURNS)
     path = path_of(services, corpus_id)
     if damage == "missing":
-        path.unlink()
+        shutil.rmtree(path)
     else:
-        path.write_bytes(path.read_bytes()[:100] if damage == "cut" else b"no index")
-    indexing._open_index.cache_clear()
+        vectors = path / "vectors.faiss"
+        vectors.write_bytes(vectors.read_bytes()[:100] if damage == "cut" else b"no index")
+    searching._open_index.cache_clear()
     for _ in range(2):
         with pytest.raises(UnavailableError) as caught:
             found(services, corpus_id, "도크란 무엇인가요?")
@@ -72,21 +76,21 @@ def test_a_reader_that_knows_the_last_generation_still_finds_its_file(services: 
     corpus_id, _ = corpus(DOCK)
     before = path_of(services, corpus_id)
     corpus(RETURNS, corpus_id=corpus_id)
-    assert before.is_file()
+    assert before.is_dir()
     corpus("# 상차\n\n상차란 차량에 짐을 싣는 일을 말합니다.", corpus_id=corpus_id)
     assert not before.exists()
-    assert path_of(services, corpus_id).is_file()
+    assert path_of(services, corpus_id).is_dir()
 
 
 def test_an_attempt_that_was_overtaken_writes_neither_chunks_nor_index(services: Services) -> None:
     corpus_id = corpora.create_corpus(services, "냉장")["id"]
-    (dock,) = corpora.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())])
+    (dock,) = uploads.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())])
     row = services.jobs.claim("test", ["index"])
     assert row is not None
     services.jobs.release(row.id, row.attempt, crashed=True)
     late = context_of(services, row.id, row.attempt)
     with pytest.raises(LostLeaseError):
-        indexing._chunk(services, late, dock)
+        ingest.ingest_document(services, late, dock)
     with pytest.raises(LostLeaseError):
         indexing.run_index(services, late, indexing.IndexParams(corpus_id=corpus_id))
     with services.store.read() as session:
@@ -100,15 +104,15 @@ def test_an_unexpected_failure_is_shown_on_the_documents(
     services: Services, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus_id = corpora.create_corpus(services, "냉장")["id"]
-    (dock,) = corpora.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())])
+    (dock,) = uploads.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())])
 
     def broken(_self: object, _path: Path) -> None:
         raise OSError("디스크가 가득 찼습니다")
 
-    monkeypatch.setattr("retrieval.index.VectorIndex.save", broken)
+    monkeypatch.setattr("retrieval.index.CorpusIndex.save", broken)
     with pytest.raises(OSError, match="디스크"):
         run_next("index")
-    body = corpora.get_document(services, dock)
+    body = documents.get_document(services, dock)
     assert body["status"] == "failed"
     assert "디스크가 가득 찼습니다" in body["error"]["message"]
 
@@ -120,7 +124,7 @@ def test_the_same_bytes_at_the_same_time_are_one_document(services: Services) ->
 
     def upload() -> None:
         try:
-            ids.extend(corpora.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())]))
+            ids.extend(uploads.upload_documents(services, corpus_id, [("도크.md", None, DOCK.encode())]))
         except BaseException as exc:
             failures.append(exc)
 

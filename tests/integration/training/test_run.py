@@ -174,6 +174,21 @@ def test_a_share_of_the_training_file_is_measured_and_not_trained(
     run_training(config(tiny_base, training_file, tmp_path, **asked), heard)
     result = heard.result()
     assert heard.said("4행을 무작위로")
+    # Each side has counts of its own, in the events, the preflight and the card.
+    sides = result["preflight"]["train"], result["preflight"]["valid"]
+    assert [side["kept"] for side in sides] == [12, 4]
+    assert result["encoding"] == sides[0]
+    timing = next(data["timing"] for _, message, data in heard.lines if message.startswith("학습 시간: 예상"))
+    assert timing == result["timing"]
+    assert timing["steps"] == 3
+    expected = timing["estimate"]
+    assert expected["how"] == "measured" or torch.cuda.is_available()
+    # Other processes may come and go between the estimate and the run: the order of magnitude holds all the same.
+    assert expected["low"] / 10 < timing["took_seconds"] < expected["high"] * 10
+    told = [data for _, message, data in heard.lines if message.startswith("나눈 뒤")]
+    assert told == list(sides)
+    whole = next(data for _, message, data in heard.lines if message.startswith("학습 데이터: 16행"))
+    assert sum(side["trained_tokens"] for side in sides) == whole["trained_tokens"]
     assert result["valid_loss_after"] < result["valid_loss_before"]
     # Three updates of four rows: once through the twelve that are left.
     with Path(result["result_csv"]).open(encoding="utf-8") as handle:

@@ -205,6 +205,18 @@ def test_words_are_read_in_nfc_and_it_is_told() -> None:
     assert not any("NFC" in warning for warning in validate_training_file(lines()).warnings)
 
 
+def test_lines_that_offer_tools_are_told() -> None:
+    offered = json.loads(lines()[0]) | {"tools": [{"type": "function", "function": {"name": "재고"}}]}
+    older = json.loads(lines()[0]) | {"functions": [{"name": "재고"}]}
+    spoken = {"messages": [turn("user", '"tools"가 뭔가요?'), turn("assistant", "도구입니다.")], "tools": []}
+    found = validate_training_file([*lines(), *(json.dumps(row).encode() for row in (offered, spoken, older))])
+    told = [warning for warning in found.warnings if "tools" in warning]
+    first = len(lines()) + 1
+    assert len(told) == 1
+    assert told[0].startswith("2 lines offer tools")
+    assert told[0].endswith(f"Lines {first}, {first + 2}.")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

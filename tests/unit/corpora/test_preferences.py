@@ -86,3 +86,9 @@ def test_pairs_are_read_in_nfc_and_it_is_told() -> None:
     )
     assert "1 rows were not in NFC" in validate_preference_file([line(GOOD)] * 9 + [line(apart)]).warnings[0]
     assert validate_preference_file([line(GOOD)] * 10).warnings == ()
+
+
+def test_inputs_that_offer_tools_are_told() -> None:
+    offered = GOOD | {"input": ASKED | {"tools": [{"type": "function"}]}}
+    (told,) = validate_preference_file([line(GOOD)] * 9 + [line(offered)]).warnings
+    assert told.endswith("Lines 10.")

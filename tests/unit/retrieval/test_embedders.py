@@ -7,7 +7,9 @@ import unicodedata
 
 import numpy as np
 
-from retrieval.embedders import DIMENSION, HashedEmbedder
+from retrieval.embedders import HashedEmbedder
+from retrieval.embedders.base import overlong
+from retrieval.embedders.hashed import DIMENSION
 
 TEXTS = ["입고 예정을 등록합니다.", "반품 상품을 검수합니다.", "피킹 지시를 확정합니다."]
 
@@ -42,3 +44,9 @@ def test_normalisation_does_not_matter() -> None:
     embedder = HashedEmbedder.fit(TEXTS)
     first, second = embedder.embed([TEXTS[0], unicodedata.normalize("NFD", TEXTS[0])])
     assert (first == second).all()
+
+
+def test_a_question_is_embedded_as_a_passage_is() -> None:
+    embedder = HashedEmbedder.fit(TEXTS)
+    assert (embedder.embed_queries(TEXTS) == embedder.embed(TEXTS)).all()
+    assert overlong(embedder, ["아주 긴 문서입니다. " * 10_000]) == []

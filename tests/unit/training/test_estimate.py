@@ -102,10 +102,6 @@ def test_a_batch_that_fits() -> None:
 
 def test_time() -> None:
     made = estimate(ModelShape.of(EEVE), lora_r=64, micro_batch=1, tokens=2048, packing=True)
-    assert made.seconds(tokens=10**6, flops=None) is None
-    one = made.seconds(tokens=10**6, flops=peak_flops("NVIDIA H100 80GB HBM3"))
-    assert one is not None
-    assert made.seconds(tokens=2 * 10**6, flops=peak_flops("NVIDIA H100 80GB HBM3")) == pytest.approx(2 * one)
     # Two passes of the frozen weights forward and one back: 6 operations a weight and token.
     assert made.flops_per_token == pytest.approx(6 * 10.8e9, rel=0.06)
     assert peak_flops("cpu") is None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from training.rows import IGNORED, EncodedRow, EncodedRows
+from training.rows import IGNORED, Counted, EncodedRow, EncodedRows, EncodingReport
 
 
 @pytest.fixture
@@ -54,3 +56,39 @@ def test_the_dataset_holds_the_same(rows: EncodedRows) -> None:
     assert made["input_ids"][:] == [row.input_ids for row in rows]
     assert made["labels"][:] == [row.labels for row in rows]
     assert len(EncodedRows().to_dataset()) == 0
+
+
+COUNTED = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(0, 3), st.integers(0, 1), st.integers(0, 2), st.booleans()), min_size=2
+)
+
+
+@given(COUNTED)
+def test_reports_of_two_sides_add_up_to_the_files(drawn: list[tuple[int, int, int, int, bool]]) -> None:
+    """Whatever is held out: counts of both sides are the file's, and rows that were dropped stay on the one side."""
+    rows = EncodedRows()
+    for number, (tokens, cut, unstopped, unknown, _) in enumerate(drawn, start=1):
+        odd = (cut, unstopped, unknown)
+        rows.append([7] * tokens, b"\1" * tokens, truncated=cut > 0, line=number, odd=odd)
+    counted = [rows.counted(place) for place in range(len(rows))]
+    whole = EncodingReport.of(counted)
+    whole.rows, whole.dropped, whole.dropped_untrained, whole.dropped_lines = len(rows) + 1, 1, 1, [999]
+    held = [place for place, each in enumerate(drawn) if each[-1]]
+    left = [place for place, each in enumerate(drawn) if not each[-1]]
+    taken = EncodingReport.of(counted[place] for place in held)
+    rest = whole.without([counted[place] for place in held], [counted[place] for place in left])
+    for name in ("rows", "kept", "dropped", "truncated", "unstopped", "tokens", "tokens_cut", "trained_tokens"):
+        assert getattr(taken, name) + getattr(rest, name) == getattr(whole, name)
+    assert (taken.dropped, rest.dropped, rest.dropped_lines) == (0, 1, [999])
+    assert (taken.rows, rest.rows) == (len(held), len(left) + 1)
+    assert sorted([*taken.truncated_lines, *rest.truncated_lines]) == whole.truncated_lines
+    assert max(taken.longest, rest.longest) == whole.longest
+    # Rows that were taken out carry their line and their counts along.
+    part = rows.part(held)
+    assert [part.counted(place) for place in range(len(part))] == [counted[place] for place in held]
+
+
+def test_a_row_counts_what_was_cut_from_it() -> None:
+    rows = EncodedRows()
+    rows.append([1, 2, 3], b"\0\1\1", truncated=True, line=4, odd=(5, 1, 2))
+    assert rows.counted(0) == Counted(line=4, tokens=3, trained=2, longest=8, cut=5, unstopped=1, unknown=2)

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("encoding", sa.String(), nullable=True),
         sa.Column("language", sa.String(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("pending", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("changes", sa.JSON(), nullable=True),
         sa.Column("similar", sa.JSON(), nullable=False, server_default=_EMPTY),
         sa.Column("marks", sa.JSON(), nullable=False, server_default=_EMPTY),
@@ -38,7 +39,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(op.f("ix_documents_archive_id"), table_name="documents")
-    for name in ("marks", "similar", "changes", "revision", "language", "encoding", "archive_id", "url"):
+    for name in ("marks", "similar", "changes", "pending", "revision", "language", "encoding", "archive_id", "url"):
         op.drop_column("documents", name)
     op.drop_column("chunks", "place")
     op.drop_column("corpora", "embedder")

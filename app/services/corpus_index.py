@@ -1,0 +1,214 @@
+"""Where the index of a corpus lies, and how its next generation is built from the store.
+
+The store is the truth, the folder ``<fingerprint>/<generation>/`` a cache of it: an index that cannot be read, or that
+is of another embedder, is built again. The id in the index is ``ChunkRow.seq``. A corpus goes on being searched with
+the index that its row names until the next one is whole on the disk. Jobs call ``build``, ``searching`` the rest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.jobs.kinds import JobContext
+from app.services.context import Services
+from app.services.embedders import embedder_for, state_of
+from app.store.jobs import hold
+from app.store.queries import Session, change, find, listed
+from app.store.tables import ChunkRow, CorpusRow
+from corpora.errors import MalmoiError
+from corpora.korean.analyse import forget, prefetch
+from corpora.records import Chunk
+from retrieval.embedders import Embedder, HashedEmbedder
+from retrieval.embedders.base import overlong
+from retrieval.index import BrokenIndexError, CorpusIndex
+from retrieval.retriever import shown
+
+__all__ = ["Built", "build", "chunk_record", "corpus_embedder", "hashed_embedder", "index_folder"]
+
+#: Chunks that are added between two looks at whether the job is to stop.
+SLICE = 512
+
+
+class _StoppedError(MalmoiError):
+    """The index job was asked to stop before its index was whole."""
+
+    code = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What became of an index."""
+
+    chunks: int  #: In it now.
+    added: int = 0  #: Embedded by this job.
+    removed: int = 0  #: Taken out by this job.
+    stopped: bool = False  #: Whether the job was asked to stop; the earlier index then stays.
+
+
+def chunk_record(row: ChunkRow) -> Chunk:
+    """A stored chunk as the record that the other rooms know."""
+    return Chunk(
+        id=row.id,
+        document_id=row.document_id,
+        index=row.index,
+        text=row.text,
+        start=row.start,
+        end=row.end,
+        headings=tuple(row.headings),
+    )
+
+
+def index_folder(services: Services, corpus_id: str, fingerprint: str, generation: int) -> Path:
+    """Where that generation of a corpus's index lies."""
+    name = fingerprint.replace("/", "_").replace(":", "_")
+    return services.folder("indexes", corpus_id, name) / str(generation)
+
+
+def corpus_embedder(services: Services, corpus: CorpusRow) -> Embedder | None:
+    """The embedder that built the corpus's index, or None before the first build.
+
+    Raises:
+        InvalidInputError: its model is no longer there.
+        MissingExtraError: it needs an extra that is not installed.
+    """
+    if corpus.embedder_fingerprint is None or corpus.embedder is None:
+        return None
+    fingerprint = corpus.embedder_fingerprint
+    return embedder_for(services, corpus.embedder, corpus.embedder_state, (), fingerprint=fingerprint)
+
+
+def hashed_embedder(corpus: CorpusRow) -> HashedEmbedder | None:
+    """The weightless embedder of the corpus where that one built its index.
+
+    Generators and curation compare texts thousands of times inside one event loop: they never ask a model for it.
+    """
+    if corpus.embedder != "hashed" or corpus.embedder_state is None:
+        return None
+    return HashedEmbedder.from_json(corpus.embedder_state)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Before:
+    """What the store says before a build."""
+
+    spec: str
+    fingerprint: str | None
+    generation: int
+    embedder: Embedder
+    texts: Mapping[int, str]
+
+
+def _before(services: Services, corpus_id: str, wanted: str | None) -> _Before | None:
+    with services.store.read() as session:
+        corpus = find(session, CorpusRow, CorpusRow.id == corpus_id)
+        if corpus is None:
+            return None
+        texts = _texts(session, corpus_id)
+    if not texts:
+        return None
+    spec = wanted or corpus.embedder or services.settings.embedder
+    same = spec == corpus.embedder and corpus.embedder_fingerprint is not None
+    embedder = embedder_for(services, spec, corpus.embedder_state if same else None, list(texts.values()))
+    return _Before(
+        spec=spec,
+        fingerprint=corpus.embedder_fingerprint if same else None,
+        generation=corpus.index_generation,
+        embedder=embedder,
+        texts=texts,
+    )
+
+
+def _texts(session: Session, corpus_id: str) -> dict[int, str]:
+    """What is embedded of each chunk, by its number."""
+    rows = listed(session, ChunkRow, ChunkRow.corpus_id == corpus_id, order_by=ChunkRow.seq)
+    return {row.seq: shown(chunk_record(row)) for row in rows}
+
+
+def build(services: Services, context: JobContext, corpus_id: str, wanted: str | None = None) -> Built:
+    """Bring the index up to the store and make it the corpus's; one that has nothing to gain is left as it is.
+
+    Args:
+        services: The opened store and folders.
+        context: The job, whose attempt fences what is written.
+        corpus_id: The corpus.
+        wanted: Another embedder, as EMBEDDER is written: every chunk is embedded anew. None keeps the corpus's own.
+    """
+    before = _before(services, corpus_id, wanted)
+    if before is None:
+        return Built(chunks=0)
+    embedder, texts = before.embedder, before.texts
+    old = (
+        None if before.fingerprint is None else index_folder(services, corpus_id, before.fingerprint, before.generation)
+    )
+    index = _load(context, old, embedder)
+    if index is None:
+        index, old = CorpusIndex.empty(embedder), None
+    known = index.ids()
+    gone, missing = sorted(known - texts.keys()), sorted(texts.keys() - known)
+    if old is not None and not gone and not missing:
+        return Built(chunks=len(texts))
+    index.remove(gone)
+    try:
+        _add(context, index, {number: texts[number] for number in missing}, embedder)
+    except _StoppedError:
+        return Built(chunks=len(texts), stopped=True)
+    new = index_folder(services, corpus_id, embedder.fingerprint, before.generation + 1)
+    index.save(new)
+    with services.store.write(durable=True) as session:
+        hold(session, context.job_id, context.attempt)
+        change(
+            session,
+            CorpusRow,
+            CorpusRow.id == corpus_id,
+            index_generation=before.generation + 1,
+            embedder=before.spec,
+            embedder_fingerprint=embedder.fingerprint,
+            embedder_state=state_of(embedder),
+        )
+    _sweep(services.folder("indexes", corpus_id), keep={new, *({old} if old is not None else ())})
+    return Built(chunks=len(texts), added=len(missing), removed=len(gone))
+
+
+def _add(context: JobContext, index: CorpusIndex, texts: Mapping[int, str], embedder: Embedder) -> None:
+    numbers = list(texts)
+    cut = 0
+    for start in range(0, len(numbers), SLICE):
+        if context.should_stop():
+            raise _StoppedError("The index job was asked to stop.")
+        some = numbers[start : start + SLICE]
+        shown_texts = [texts[number] for number in some]
+        # Both halves read the same morphemes.
+        prefetch(shown_texts)
+        try:
+            index.add(some, shown_texts, embedder)
+        finally:
+            forget()
+        cut += len(overlong(embedder, shown_texts))
+        context.progress({"chunks": len(numbers), "embedded": start + len(some)})
+    if cut:
+        message = f"청크 {cut}개는 임베딩 모델의 길이 제한을 넘어, 앞부분만 벡터가 됩니다."
+        context.event("warn", message, data={"code": "chunks_too_long", "chunks": cut})
+
+
+def _load(context: JobContext, folder: Path | None, embedder: Embedder) -> CorpusIndex | None:
+    """The index in the folder, or None for a broken one: it is a cache and is built again."""
+    if folder is None:
+        return None
+    try:
+        return CorpusIndex.load(folder, embedder)
+    except BrokenIndexError as exc:
+        context.event("warn", f"색인을 읽을 수 없어 다시 만듭니다: {exc.message}", data={"code": exc.code})
+        return None
+
+
+def _sweep(folder: Path, keep: set[Path]) -> None:
+    """Remove older generations; the one before the current stays for readers that have just looked up its name."""
+    for path in folder.glob("*/*"):
+        if path not in keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if not any(path.iterdir()):
+            path.rmdir()

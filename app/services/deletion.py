@@ -1,0 +1,73 @@
+"""Deleting a document: its chunks stop being found at once, its bytes go, its samples are marked or removed.
+
+A zip takes along the documents that were made of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.services.context import Services
+from app.services.corpora import mark_source_deleted, submit_index
+from app.services.curation_jobs import CURATE
+from app.services.documents import require_document
+from app.services.originals import remove_unneeded
+from app.services.similar_documents import forget_similar
+from app.store.queries import Session, change, listed, remove
+from app.store.sample_documents import rests_on
+from app.store.tables import ChunkRow, DatasetRow, DocumentRow, JobRow, SampleRow
+from corpora.errors import ConflictError
+
+__all__ = ["delete_document"]
+
+
+def delete_document(services: Services, document_id: str, *, delete_samples: bool = False) -> dict[str, Any]:
+    """Remove a document, and with a zip its members; samples are marked or removed.
+
+    Raises:
+        ConflictError: samples are to be removed while a curation of their dataset waits or runs.
+    """
+    with services.store.write(durable=True) as session:
+        row = require_document(session, document_id)
+        corpus_id = row.corpus_id
+        members = listed(session, DocumentRow, DocumentRow.archive_id == document_id)
+        going = {one.id: one.similar for one in (row, *members)}
+        uploaded = [(one.sha256, one.created_at) for one in (row, *members)]
+        ids = list(going)
+        touched = mark_source_deleted(session, ids)
+        if delete_samples:
+            _refuse_while_curated(session, touched)
+        for dataset_id in touched if delete_samples else ():
+            _remove_samples(session, dataset_id, ids)
+        remove(session, ChunkRow, ChunkRow.document_id.in_(ids))
+        forget_similar(session, going)
+        remove(session, DocumentRow, DocumentRow.id.in_(ids))
+        remove_unneeded(services, session, uploaded)
+        submit_index(services, session, corpus_id)
+    services.wake()
+    return {"id": document_id, "object": "document", "deleted": True, "datasets": touched}
+
+
+def _remove_samples(session: Session, dataset_id: str, document_ids: list[str]) -> None:
+    """Take the documents' samples out of a dataset, accepted and rejected, and count them as removed."""
+    made = (SampleRow.dataset_id == dataset_id, rests_on(document_ids))
+    removed = remove(session, SampleRow, *made)
+    change(
+        session,
+        DatasetRow,
+        DatasetRow.id == dataset_id,
+        version=DatasetRow.version + 1,
+        removed=DatasetRow.removed + removed,
+    )
+
+
+def _refuse_while_curated(session: Session, dataset_ids: list[str]) -> None:
+    """A curation compares every row with the ones before it: what it dropped for a row that goes would stay dropped."""
+    curating = (JobRow.kind == CURATE, JobRow.status.in_(("queued", "running")))
+    for job in listed(session, JobRow, *curating):
+        if job.params["dataset_id"] not in dataset_ids:
+            continue
+        raise ConflictError(
+            f"Job '{job.id}' is judging the samples of '{job.params['dataset_id']}'; try again when it has ended.",
+            code="dataset_busy",
+        )

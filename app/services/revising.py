@@ -1,0 +1,144 @@
+"""A newer file of a document's name: the document becomes its next revision, and only what changed changes.
+
+Chunks of equal text and headings keep their row, their number and so their vector; the others go or come. Samples
+follow: offsets move along, and a sample whose passage is gone is marked as one whose source was deleted. Which uploads
+may be revisions ``versions`` says; reading and cutting is ``ingest``'s.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.jobs.kinds import JobContext
+from app.services.context import Services
+from app.services.corpus_index import chunk_record
+from app.services.document_states import keep_revision
+from app.services.ingest import Made, cut, fail_document, fill, ingest_document, new_chunk, place_of
+from app.services.originals import remove_unneeded
+from app.services.parsing import parse_document
+from app.services.uploads import new_document
+from app.store.jobs import hold
+from app.store.queries import Session, find, listed, lock, remove
+from app.store.sample_documents import rests_on
+from app.store.tables import ChunkRow, CorpusRow, DocumentRow, SampleRow
+from retrieval.changes import Changes, changed_chunks
+from retrieval.similar_documents import SAME_MANUAL, same_manual
+
+__all__ = ["revise_document"]
+
+
+def revise_document(services: Services, context: JobContext, document_id: str) -> None:
+    """Read the pending file of a document and let it take the document's place, where it is a version of it."""
+    with services.store.read() as session:
+        row = find(session, DocumentRow, DocumentRow.id == document_id)
+        if row is None or row.pending is None:
+            return
+        pending, text = row.pending, row.text
+    try:
+        with services.blobs.open(pending["sha256"]) as file:
+            read = parse_document(file.read(), row.filename, pending["media_type"] or None)
+        made = cut(document_id, read, pending["title"])
+    except Exception as exc:
+        fail_document(services, context, document_id, exc)
+        return
+    if same_manual(text, read.text) < SAME_MANUAL:
+        _part(services, context, document_id, pending)
+        return
+    with services.store.write() as session:
+        # All of it at once: a kill in between would leave chunks of two revisions, or offsets moved twice.
+        hold(session, context.job_id, context.attempt)
+        mine = lock(session, DocumentRow, DocumentRow.id == document_id)
+        if mine is None or mine.pending != pending:
+            return  # deleted, or overtaken by a file that is newer still: its own job is queued
+        other = _holder(session, mine, pending["sha256"])
+        if other is not None:
+            told = f"A newer file of this name has the same bytes as '{other.filename}' ({other.id})."
+            keep_revision(mine, {"same_as": other.id}, told)
+            return
+        _revise(services, session, mine, made, pending)
+
+
+def _holder(session: Session, row: DocumentRow, sha256: str) -> DocumentRow | None:
+    return find(session, DocumentRow, DocumentRow.corpus_id == row.corpus_id, DocumentRow.sha256 == sha256)
+
+
+def _revise(services: Services, session: Session, row: DocumentRow, made: Made, pending: Mapping[str, Any]) -> None:
+    rows = {
+        chunk.id: chunk for chunk in listed(session, ChunkRow, ChunkRow.document_id == row.id, order_by=ChunkRow.index)
+    }
+    changes = changed_chunks([chunk_record(chunk) for chunk in rows.values()], made.chunks)
+    _move_samples(session, row.id, changes)
+    remove(session, ChunkRow, ChunkRow.id.in_([chunk.id for chunk in changes.removed]))
+    for old, new in changes.kept:
+        kept = rows[old.id]
+        kept.index, kept.start, kept.end, kept.place = new.index, new.start, new.end, place_of(made, new)
+    session.add_all(new_chunk(row.corpus_id, chunk, place_of(made, chunk)) for chunk in changes.added)
+    moved = sum((old.start, old.index) != (new.start, new.index) for old, new in changes.kept)
+    before = row.sha256
+    row.changes = {
+        "revision": row.revision + 1,
+        "sha256": before,
+        "added": [chunk.id for chunk in changes.added],
+        "removed": [chunk.id for chunk in changes.removed],
+        "kept": len(changes.kept),
+        "moved": moved,
+    }
+    row.sha256, row.bytes, row.revision = pending["sha256"], pending["bytes"], row.revision + 1
+    row.warnings, row.pending = list(pending["warnings"]), None
+    corpus = find(session, CorpusRow, CorpusRow.id == row.corpus_id)
+    fill(row, made, corpus.language if corpus is not None else "")
+    session.flush()
+    remove_unneeded(services, session, [(before, row.created_at)])
+
+
+def _move_samples(session: Session, document_id: str, changes: Changes) -> None:
+    """Spans of samples follow their passages; samples that rest on a passage that is gone say so."""
+    kept = sorted((old.start, old.end, new.start - old.start) for old, new in changes.kept)
+    starts = [start for start, _, _ in kept]
+    gone = {chunk.id for chunk in changes.removed}
+    for sample in listed(session, SampleRow, rests_on([document_id])):
+        provenance = dict(sample.provenance)
+        spans, lost = _moved(provenance["spans"], document_id, kept, starts)
+        provenance["spans"] = spans
+        sample.provenance = provenance
+        if lost or not gone.isdisjoint(provenance["chunk_ids"]):
+            sample.source_deleted = True
+
+
+def _moved(
+    spans: Sequence[Mapping[str, Any]], document_id: str, kept: Sequence[tuple[int, int, int]], starts: Sequence[int]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The spans at their new offsets, and whether one of them points to text that is no more (it is left out)."""
+    moved: list[dict[str, Any]] = []
+    lost = False
+    for span in spans:
+        if span["document_id"] != document_id:
+            moved.append(dict(span))
+            continue
+        at = bisect.bisect_right(starts, span["start"]) - 1
+        if at >= 0 and span["end"] <= kept[at][1]:
+            by = kept[at][2]
+            moved.append({**span, "start": span["start"] + by, "end": span["end"] + by})
+        else:
+            lost = True
+    return moved, lost
+
+
+def _part(services: Services, context: JobContext, document_id: str, pending: Mapping[str, Any]) -> None:
+    """The file has the name alone in common: it becomes a document of its own."""
+    with services.store.write() as session:
+        hold(session, context.job_id, context.attempt)
+        mine = lock(session, DocumentRow, DocumentRow.id == document_id)
+        if mine is None or mine.pending != pending:
+            return
+        own = _holder(session, mine, pending["sha256"])
+        if own is None:
+            own = new_document(session, mine.corpus_id, pending["sha256"], pending["bytes"], services.now())
+            own.filename, own.title, own.media_type = mine.filename, pending["title"], pending["media_type"]
+            own.warnings, own.status = list(pending["warnings"]), "processing"
+        told = f"Another file of this name has other content and is the document '{own.id}'."
+        keep_revision(mine, {"separate_document_id": own.id}, told)
+        own_id = own.id
+    ingest_document(services, context, own_id)
