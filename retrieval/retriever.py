@@ -39,7 +39,7 @@ class Retriever:
 
     def search(self, query: str, k: int = 5, *, exclude_documents: frozenset[str] = frozenset()) -> list[Hit]:
         """The ``k`` chunks nearest to ``query``, best first."""
-        return self._nearest(self._embedder.embed([query])[0], k, exclude_documents, None)
+        return self._nearest(self._embedder.embed_queries([query])[0], k, exclude_documents, None)
 
     def neighbours(self, chunk: Chunk, k: int) -> list[Hit]:
         """The ``k`` chunks nearest to ``chunk``, itself left out; one of the retriever's own is not embedded again."""

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
@@ -38,6 +38,8 @@ router = APIRouter(prefix="/v1", tags=["corpora"])
 
 #: Seconds that an upload's answer waits for its index job, and between two looks.
 WAIT_S, LOOK_S = 10.0, 0.1
+#: Characters of a text that are sent at a time.
+TEXT_PIECE = 1 << 20
 #: Bytes of a document sent as JSON, which is held in memory; a file is not.
 MAX_JSON_BYTES = 16 << 20
 #: Files of one form, and bytes of each that are held in memory before they go to the disk: 64 MB in all.
@@ -252,9 +254,12 @@ def get_document(document_id: str, services: ServicesDep) -> dict[str, Any]:
     response_class=Response,  # its media type would be taken for the errors' too
     responses=gives_file("text/plain", "The decoded text."),
 )
-def get_text(document_id: str, services: ServicesDep) -> PlainTextResponse:
+def get_text(document_id: str, services: ServicesDep) -> StreamingResponse:
     """The decoded text that all offsets point into."""
-    return PlainTextResponse(documents.document_text(services, document_id))
+    text = documents.document_text(services, document_id)
+    # In pieces: as bytes a long document would lie in memory a second time.
+    parts = (text[start : start + TEXT_PIECE].encode() for start in range(0, len(text), TEXT_PIECE))
+    return StreamingResponse(parts, media_type="text/plain")
 
 
 @router.get("/documents/{document_id}/chunks", response_model=None, responses=gives(ListOf[Chunk]))

@@ -58,11 +58,20 @@ class JobContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobKind:
-    """A kind of job."""
+    """A kind of job; what it needs is imported when one of it runs, so that no worker waits for the others'."""
 
     name: str  #: As job rows name it.
-    params: type[BaseModel]  #: Its parameters.
-    run: Callable[[JobContext, Any], JobOutcome]  #: Runs one attempt.
+    load: Callable[[], tuple[type[BaseModel], Callable[[JobContext, Any], JobOutcome]]]  #: Its parameters and its run.
+
+    @property
+    def params(self) -> type[BaseModel]:
+        """The type of its parameters."""
+        return self.load()[0]
+
+    @property
+    def run(self) -> Callable[[JobContext, Any], JobOutcome]:
+        """Runs one attempt."""
+        return self.load()[1]
 
 
 def load_kinds(path: str) -> dict[str, JobKind]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from app.jobs.kinds import JobContext
 from app.services.context import Services
+from app.services.corpus_index import token_limit
 from app.services.documents import ARCHIVE
 from app.services.ingest import cut, fail_document, store_document
 from app.services.labels import file_label
@@ -85,7 +86,7 @@ def _ingest_member(services: Services, context: JobContext, archive: _Archive, m
     try:
         if not isinstance(found, ReadDocument):
             raise found
-        made = cut(document_id, found)
+        made = cut(document_id, found, "", token_limit(services, archive.corpus_id))
     except Exception as exc:
         fail_document(services, context, document_id, exc)
     else:

@@ -16,20 +16,25 @@ from app.jobs.kinds import JobContext
 from app.services.context import Services
 from app.services.embedders import embedder_for, state_of
 from app.store.jobs import hold
-from app.store.queries import Session, change, find, listed
+from app.store.queries import Session, change, count, find, listed
 from app.store.tables import ChunkRow, CorpusRow
 from corpora.errors import MalmoiError
 from corpora.korean.analyse import forget, prefetch
 from corpora.records import Chunk
+from retrieval.chunking import TokenLimit
 from retrieval.embedders import Embedder, HashedEmbedder
-from retrieval.embedders.base import overlong
+from retrieval.embedders.base import TokenLimited, overlong
 from retrieval.index import BrokenIndexError, CorpusIndex
 from retrieval.retriever import shown
 
-__all__ = ["Built", "build", "chunk_record", "corpus_embedder", "hashed_embedder", "index_folder"]
+__all__ = ["Built", "build", "chunk_record", "corpus_embedder", "hashed_embedder", "index_folder", "token_limit"]
 
 #: Chunks that are added between two looks at whether the job is to stop.
 SLICE = 512
+#: Chunks that the default embedder takes its word weights from, about; from 100 on more changed nothing on KorQuAD.
+FIT_TEXTS = 1000
+#: Tokens that are kept free for a chunk's headings.
+HEADING_TOKENS = 64
 
 
 class _StoppedError(MalmoiError):
@@ -90,6 +95,23 @@ def hashed_embedder(corpus: CorpusRow) -> HashedEmbedder | None:
     return HashedEmbedder.from_json(corpus.embedder_state)
 
 
+def token_limit(services: Services, corpus_id: str) -> TokenLimit | None:
+    """What a chunk of this corpus may have in tokens of its embedder; None where that reads a text of any length."""
+    with services.store.read() as session:
+        corpus = find(session, CorpusRow, CorpusRow.id == corpus_id)
+    if corpus is None:
+        return None
+    spec = corpus.embedder or services.settings.embedder
+    if spec == "hashed":
+        return None  # made from the corpus's texts, which are not there yet
+    embedder = embedder_for(services, spec, corpus.embedder_state if corpus.embedder is not None else None, ())
+    if not isinstance(embedder, TokenLimited) or embedder.max_tokens is None:
+        return None
+    # The headings above it are embedded with each chunk.
+    room = embedder.max_tokens - min(HEADING_TOKENS, embedder.max_tokens // 4)
+    return TokenLimit(count=embedder.count_tokens, max_tokens=room)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Before:
     """What the store says before a build."""
@@ -99,6 +121,7 @@ class _Before:
     generation: int
     embedder: Embedder
     texts: Mapping[int, str]
+    current: tuple[Path, ...]  #: The folder that is searched now, if any.
 
 
 def _before(services: Services, corpus_id: str, wanted: str | None) -> _Before | None:
@@ -110,15 +133,37 @@ def _before(services: Services, corpus_id: str, wanted: str | None) -> _Before |
     if not texts:
         return None
     spec = wanted or corpus.embedder or services.settings.embedder
-    same = spec == corpus.embedder and corpus.embedder_fingerprint is not None
-    embedder = embedder_for(services, spec, corpus.embedder_state if same else None, list(texts.values()))
+    # Who names an embedder wants everything anew, word weights included.
+    same = wanted is None and corpus.embedder_fingerprint is not None
+    # Evenly drawn: all sections of all documents have a say.
+    sample = list(texts.values())[:: max(1, len(texts) // FIT_TEXTS)]
+    embedder = embedder_for(services, spec, corpus.embedder_state if same else None, sample)
     return _Before(
         spec=spec,
         fingerprint=corpus.embedder_fingerprint if same else None,
         generation=corpus.index_generation,
         embedder=embedder,
         texts=texts,
+        current=_current(services, corpus),
     )
+
+
+def _current(services: Services, corpus: CorpusRow) -> tuple[Path, ...]:
+    if corpus.embedder_fingerprint is None:
+        return ()
+    return (index_folder(services, corpus.id, corpus.embedder_fingerprint, corpus.index_generation),)
+
+
+def _emptied(services: Services, context: JobContext, corpus_id: str) -> Built:
+    """A corpus without chunks has no index: the words of what was deleted must not stay on the disk."""
+    with services.store.write(durable=True) as session:
+        hold(session, context.job_id, context.attempt)
+        if count(session, ChunkRow, ChunkRow.corpus_id == corpus_id):
+            return Built(chunks=0)  # read meanwhile; its own job is queued
+        nothing = {"embedder_fingerprint": None, "embedder_state": None}
+        change(session, CorpusRow, CorpusRow.id == corpus_id, **nothing)
+    _sweep(services.folder("indexes", corpus_id), keep=set())
+    return Built(chunks=0)
 
 
 def _texts(session: Session, corpus_id: str) -> dict[int, str]:
@@ -138,7 +183,7 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
     """
     before = _before(services, corpus_id, wanted)
     if before is None:
-        return Built(chunks=0)
+        return _emptied(services, context, corpus_id)
     embedder, texts = before.embedder, before.texts
     old = (
         None if before.fingerprint is None else index_folder(services, corpus_id, before.fingerprint, before.generation)
@@ -159,7 +204,7 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
     index.save(new)
     with services.store.write(durable=True) as session:
         hold(session, context.job_id, context.attempt)
-        change(
+        there = change(
             session,
             CorpusRow,
             CorpusRow.id == corpus_id,
@@ -168,7 +213,10 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
             embedder_fingerprint=embedder.fingerprint,
             embedder_state=state_of(embedder),
         )
-    _sweep(services.folder("indexes", corpus_id), keep={new, *({old} if old is not None else ())})
+    if not there:  # the corpus was deleted meanwhile
+        shutil.rmtree(services.folder("indexes", corpus_id), ignore_errors=True)
+        return Built(chunks=0)
+    _sweep(services.folder("indexes", corpus_id), keep={new, *before.current})
     return Built(chunks=len(texts), added=len(missing), removed=len(gone))
 
 

@@ -262,6 +262,10 @@ def _apply(
         job.progress = counts.progress()
         for row, sample in changed:
             versions = {"versions": dict(sample.candidate.provenance.versions)}
-            change(session, SampleRow, SampleRow.id == row.id, **_columns(sample), provenance=row.provenance | versions)
+            # As it stands now: a newer revision of its document may have moved the spans since it was read.
+            now = find(session, SampleRow, SampleRow.id == row.id)
+            if now is not None:
+                origin = now.provenance | versions
+                change(session, SampleRow, SampleRow.id == row.id, **_columns(sample), provenance=origin)
         if touched:
             change(session, DatasetRow, DatasetRow.id == dataset_id, version=DatasetRow.version + 1)

@@ -13,9 +13,9 @@ from app.services.curation_jobs import CURATE
 from app.services.documents import require_document
 from app.services.originals import remove_unneeded
 from app.services.similar_documents import forget_similar
-from app.store.queries import Session, change, listed, remove
+from app.store.queries import Session, change, listed, lock, remove
 from app.store.sample_documents import rests_on
-from app.store.tables import ChunkRow, DatasetRow, DocumentRow, JobRow, SampleRow
+from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.errors import ConflictError
 
 __all__ = ["delete_document"]
@@ -30,6 +30,8 @@ def delete_document(services: Services, document_id: str, *, delete_samples: boo
     with services.store.write(durable=True) as session:
         row = require_document(session, document_id)
         corpus_id = row.corpus_id
+        # Locked: of two documents that are alike, deleted at once, each would else write on the other's row.
+        lock(session, CorpusRow, CorpusRow.id == corpus_id)
         members = listed(session, DocumentRow, DocumentRow.archive_id == document_id)
         going = {one.id: one.similar for one in (row, *members)}
         uploaded = [(one.sha256, one.created_at) for one in (row, *members)]

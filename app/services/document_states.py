@@ -64,12 +64,17 @@ def failure(exc: BaseException, job_id: str | None = None) -> dict[str, Any]:
 def fail(session: Session, document_ids: Sequence[str], error: dict[str, Any]) -> None:
     """Those of the documents that are processing fail; nothing of them is left for the index. At most ``BATCH``.
 
-    One whose newer file was pending goes back to what it was, and says why in its ``changes``.
+    One whose newer file was pending goes back to what it was, and says why in its ``changes``. One that has become a
+    newer revision keeps it: its earlier bytes are gone, and the next index job finds its chunks.
     """
     failing = listed(session, DocumentRow, DocumentRow.id.in_(document_ids), DocumentRow.status == "processing")
     for row in failing:
         if row.pending is not None:
             keep_revision(row, {"error": error}, f"A newer file of this name was not taken: {error['message']}")
+        elif row.revision > 1 and row.encoding is not None:
+            row.status, row.changes = "processed", (row.changes or {}) | {"error": error}
+            told = f"This revision is not searched yet: {error['message']}"
+            row.warnings = list(dict.fromkeys([*row.warnings, told]))
     ids = [row.id for row in failing if row.status == "processing"]
     if not ids:
         return

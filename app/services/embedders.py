@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app.services.context import Services
@@ -28,9 +28,12 @@ from corpora.errors import InvalidInputError
 from retrieval.embedders import Embedder, HashedEmbedder
 from retrieval.embedders.base import OTHERS_THRESHOLD
 from retrieval.embedders.choose import parse_spec
-from retrieval.embedders.endpoint import EndpointEmbedder, EndpointModel
 from retrieval.embedders.model_folder import Signature, folder_signature, local_folder
 from retrieval.embedders.sentence import LocalModel, SentenceEmbedder
+
+if TYPE_CHECKING:
+    # The openai package takes 0.8 s of CPU to import, and most corpora never ask it.
+    from retrieval.embedders.endpoint import EndpointEmbedder, EndpointModel
 
 __all__ = ["check_embedder", "check_spec", "embedder_for", "state_of"]
 
@@ -133,6 +136,8 @@ def _local(model: LocalModel, _signature: Signature) -> SentenceEmbedder:
 
 
 def _endpoint_model(settings: Settings, model: str) -> EndpointModel:
+    from retrieval.embedders.endpoint import EndpointModel
+
     return EndpointModel(
         model=model,
         base_url=_base_url(settings),
@@ -146,6 +151,8 @@ def _endpoint_model(settings: Settings, model: str) -> EndpointModel:
 
 @lru_cache(maxsize=4)
 def _endpoint(model: EndpointModel, store: Store, dimension: int | None) -> EndpointEmbedder:
+    from retrieval.embedders.endpoint import EndpointEmbedder
+
     return EndpointEmbedder(model, SqlVectorCache(store), dimension=dimension)
 
 

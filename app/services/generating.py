@@ -22,6 +22,7 @@ from app.store.disk import DiskFullError, is_disk_full
 from app.store.generation import SqlPlan, SqlSampleSink
 from app.store.group_commit import GroupWriter
 from app.store.ledger import SqlLedger
+from app.store.moved_chunks import ChunkPlaces
 from app.store.replies import SqlReplyCache
 from corpora.errors import MalmoiError
 from generators.base import Generator, SlotPlan, Workspace
@@ -100,7 +101,7 @@ async def _generate(
             judge=Judge(judge) if judge is not None else None,
             ports=Ports(
                 cache=cache,
-                sink=SqlSampleSink(services.store, context.job_id, context.attempt, params.dataset_id),
+                sink=_sink(services, context, setup),
                 ledger=ledger,
             ),
             should_stop=stop,
@@ -115,6 +116,12 @@ async def _generate(
         for model in models.values():
             await model.aclose()
     return ended(services, context, params, result)
+
+
+def _sink(services: Services, context: JobContext, setup: Setup) -> SqlSampleSink:
+    """Where decided slots go; what they rest on is followed through newer revisions of its documents."""
+    places = ChunkPlaces((*setup.train, *setup.heldout))
+    return SqlSampleSink(services.store, context.job_id, context.attempt, setup.params.dataset_id, places)
 
 
 def _held_up(services: Services, context: JobContext, exc: Exception) -> JobOutcome:

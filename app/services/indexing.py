@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.archives import ingest_archive
 from app.services.context import Services
-from app.services.corpus_index import build
+from app.services.corpus_index import Built, build
 from app.services.document_states import BATCH, fail, failure, read_conditions, unread_conditions
 from app.services.ingest import fail_document, fetch_document, ingest_document
 from app.services.parsing import is_archive
@@ -56,10 +56,13 @@ def run_index(services: Services, context: JobContext, params: IndexParams) -> J
         if find(session, CorpusRow, CorpusRow.id == corpus_id) is None:  # deleted meanwhile: nothing is left to index
             return JobOutcome(status="succeeded", result={"documents": 0})
         waiting = [document_id for _, document_id in _numbered(session, unread_conditions(corpus_id))]
+    if params.embedder is not None:
+        # Documents that wait have a job of their own: another embedder that fails is no fault of theirs.
+        return _told(context, 0, build(services, context, corpus_id, params.embedder))
     try:
         if not _read_all(services, context, waiting):
             return JobOutcome(status="cancelled", result={"documents": 0})
-        built = build(services, context, corpus_id, params.embedder)
+        built = build(services, context, corpus_id)
         if built.stopped:
             return JobOutcome(status="cancelled", result={"documents": 0})
         tell_similar(services, context, corpus_id)
@@ -68,7 +71,12 @@ def run_index(services: Services, context: JobContext, params: IndexParams) -> J
     except Exception as exc:
         _fail_all(services, context, corpus_id, waiting, exc)
         raise
-    done = _finish(services, context, corpus_id)
+    return _told(context, _finish(services, context, corpus_id), built)
+
+
+def _told(context: JobContext, done: int, built: Built) -> JobOutcome:
+    if built.stopped:
+        return JobOutcome(status="cancelled", result={"documents": done})
     told = {"documents": done, "chunks": built.chunks, "added": built.added, "removed": built.removed}
     context.event("info", f"색인을 마쳤습니다: 문서 {done}개, 청크 {built.chunks}개", data=told)
     return JobOutcome(status="succeeded", result=told)

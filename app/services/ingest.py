@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from app.jobs.kinds import JobContext
 from app.services.context import Services
+from app.services.corpus_index import token_limit
 from app.services.document_states import BATCH, fail, failure
 from app.services.fetching import fetch
 from app.services.labels import file_label
@@ -24,7 +25,7 @@ from corpora.errors import ConflictError, MalmoiError
 from corpora.language import detect_language
 from corpora.readers import ReadDocument
 from corpora.records import Chunk, Document
-from retrieval.chunking import chunk_document
+from retrieval.chunking import TokenLimit, chunk_document
 
 __all__ = [
     "Made",
@@ -62,18 +63,27 @@ def ingest_document(services: Services, context: JobContext, document_id: str) -
     try:
         with services.blobs.open(row.sha256) as file:
             read = parse_document(file.read(), row.filename, row.media_type or None)
-        made = cut(document_id, read, row.title)
+        made = cut(document_id, read, row.title, token_limit(services, row.corpus_id))
     except Exception as exc:
         fail_document(services, context, document_id, exc)
         return False
     return store_document(services, context, document_id, made)
 
 
-def cut(document_id: str, read: ReadDocument, title: str = "") -> Made:
-    """The chunks of what a reader gave, and its language; ``title`` is the one that the client chose, if any."""
+def cut(document_id: str, read: ReadDocument, title: str, limit: TokenLimit | None) -> Made:
+    """The chunks of what a reader gave, and its language.
+
+    Args:
+        document_id: The document.
+        read: What the reader gave.
+        title: The one that the client chose, or empty.
+        limit: What the embedder of the corpus reads of a chunk.
+    """
     named = title or read.title
     document = Document(id=document_id, title=named, text=read.text, media_type=read.media_type)
-    return Made(read=read, title=named, chunks=chunk_document(document), language=detect_language(read.text))
+    return Made(
+        read=read, title=named, chunks=chunk_document(document, limit=limit), language=detect_language(read.text)
+    )
 
 
 def store_document(services: Services, context: JobContext, document_id: str, made: Made) -> bool:

@@ -7,19 +7,19 @@ may be revisions ``versions`` says; reading and cutting is ``ingest``'s.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from app.jobs.kinds import JobContext
 from app.services.context import Services
-from app.services.corpus_index import chunk_record
+from app.services.corpus_index import chunk_record, token_limit
 from app.services.document_states import keep_revision
 from app.services.ingest import Made, cut, fail_document, fill, ingest_document, new_chunk, place_of
 from app.services.originals import remove_unneeded
 from app.services.parsing import parse_document
 from app.services.uploads import new_document
 from app.store.jobs import hold
+from app.store.moved_chunks import Move, moved_spans
 from app.store.queries import Session, find, listed, lock, remove
 from app.store.sample_documents import rests_on
 from app.store.tables import ChunkRow, CorpusRow, DocumentRow, SampleRow
@@ -39,7 +39,7 @@ def revise_document(services: Services, context: JobContext, document_id: str) -
     try:
         with services.blobs.open(pending["sha256"]) as file:
             read = parse_document(file.read(), row.filename, pending["media_type"] or None)
-        made = cut(document_id, read, pending["title"])
+        made = cut(document_id, read, pending["title"], token_limit(services, row.corpus_id))
     except Exception as exc:
         fail_document(services, context, document_id, exc)
         return
@@ -95,35 +95,16 @@ def _revise(services: Services, session: Session, row: DocumentRow, made: Made, 
 
 def _move_samples(session: Session, document_id: str, changes: Changes) -> None:
     """Spans of samples follow their passages; samples that rest on a passage that is gone say so."""
-    kept = sorted((old.start, old.end, new.start - old.start) for old, new in changes.kept)
-    starts = [start for start, _, _ in kept]
+    moves = [
+        Move(document_id=document_id, start=old.start, end=old.end, by=new.start - old.start)
+        for old, new in changes.kept
+    ]
     gone = {chunk.id for chunk in changes.removed}
     for sample in listed(session, SampleRow, rests_on([document_id])):
-        provenance = dict(sample.provenance)
-        spans, lost = _moved(provenance["spans"], document_id, kept, starts)
-        provenance["spans"] = spans
-        sample.provenance = provenance
-        if lost or not gone.isdisjoint(provenance["chunk_ids"]):
+        spans, lost = moved_spans(sample.provenance["spans"], {document_id}, moves)
+        sample.provenance = sample.provenance | {"spans": spans}
+        if lost or not gone.isdisjoint(sample.provenance["chunk_ids"]):
             sample.source_deleted = True
-
-
-def _moved(
-    spans: Sequence[Mapping[str, Any]], document_id: str, kept: Sequence[tuple[int, int, int]], starts: Sequence[int]
-) -> tuple[list[dict[str, Any]], bool]:
-    """The spans at their new offsets, and whether one of them points to text that is no more (it is left out)."""
-    moved: list[dict[str, Any]] = []
-    lost = False
-    for span in spans:
-        if span["document_id"] != document_id:
-            moved.append(dict(span))
-            continue
-        at = bisect.bisect_right(starts, span["start"]) - 1
-        if at >= 0 and span["end"] <= kept[at][1]:
-            by = kept[at][2]
-            moved.append({**span, "start": span["start"] + by, "end": span["end"] + by})
-        else:
-            lost = True
-    return moved, lost
 
 
 def _part(services: Services, context: JobContext, document_id: str, pending: Mapping[str, Any]) -> None:

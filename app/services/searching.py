@@ -6,6 +6,7 @@ missing or broken the job that builds it again is queued, and the client is told
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from corpora.errors import InvalidInputError, UnavailableError
 from retrieval.embedders import Embedder
 from retrieval.index import BrokenIndexError, CorpusIndex, Mode, Scored
 
-__all__ = ["search_corpus"]
+__all__ = ["current_index", "opened", "search_corpus"]
 
 
 def search_corpus(
@@ -64,16 +65,19 @@ def search_corpus(
             raise UnavailableError(
                 f"The first index of '{corpus_id}' is being built; try again in some seconds.", code="index_building"
             )
-        index, embedder = _current_index(services, session, corpus)
-        hits = index.search(query, k, embedder, mode=mode, allowed=allowed, diversity=diversity)
+    # No transaction is open while an embedder is asked: it may be slow, and be somebody else's.
+    index, embedder = current_index(services, corpus)
+    hits = index.search(query, k, embedder, mode=mode, allowed=allowed, diversity=diversity)
+    with services.store.read() as session:
         rows = _stored(session, hits)
-        if len(rows) < len(hits):
-            # Something was deleted since this index was written: look among what is left.
-            left = {seq for (seq,) in values(session, [ChunkRow.seq], ChunkRow.corpus_id == corpus_id)}
-            allowed = left if allowed is None else left & set(allowed)
-            hits = index.search(query, k, embedder, mode=mode, allowed=allowed, diversity=diversity)
-            rows = _stored(session, hits)
-        return _told(session, hits, rows)
+        if len(rows) == len(hits):
+            return _told(session, hits, rows)
+        # Something was deleted since this index was written: look among what is left.
+        left = {seq for (seq,) in values(session, [ChunkRow.seq], ChunkRow.corpus_id == corpus_id)}
+    allowed = left if allowed is None else left & set(allowed)
+    hits = index.search(query, k, embedder, mode=mode, allowed=allowed, diversity=diversity)
+    with services.store.read() as session:
+        return _told(session, hits, _stored(session, hits))
 
 
 def _told(session: Session, hits: Sequence[Scored], rows: dict[int, ChunkRow]) -> list[dict[str, Any]]:
@@ -111,13 +115,28 @@ def _chunks_of(session: Session, corpus_id: str, document_ids: Sequence[str]) ->
     return found
 
 
+class _Opened:
+    """The newest index of one corpus that was asked for; its earlier generations leave the memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._index: tuple[Path, Embedder, CorpusIndex] | None = None
+
+    def open(self, folder: Path, embedder: Embedder) -> CorpusIndex:
+        """The index in ``folder``; a new generation has a new name, so what is remembered never goes stale."""
+        with self._lock:
+            if self._index is None or self._index[:2] != (folder, embedder):
+                self._index = (folder, embedder, CorpusIndex.load(folder, embedder))
+            return self._index[2]
+
+
 @lru_cache(maxsize=16)
-def _open_index(folder: Path, embedder: Embedder) -> CorpusIndex:
-    """The index in ``folder``; a new generation has a new name, so an entry never goes stale."""
-    return CorpusIndex.load(folder, embedder)
+def opened(_folder_of_corpus: Path) -> _Opened:
+    """What this process remembers of a corpus; of 16 at once."""
+    return _Opened()
 
 
-def _current_index(services: Services, session: Session, corpus: CorpusRow) -> tuple[CorpusIndex, Embedder]:
+def current_index(services: Services, corpus: CorpusRow) -> tuple[CorpusIndex, Embedder]:
     """The corpus's index and its embedder; one that is missing or broken is a cache to build again, and said so.
 
     Raises:
@@ -125,12 +144,14 @@ def _current_index(services: Services, session: Session, corpus: CorpusRow) -> t
     """
     if not _folder(services, corpus).is_dir():
         # Another generation may have come between reading the row and looking for the folder.
-        session.refresh(corpus)
+        with services.store.read() as session:
+            corpus = require_corpus(session, corpus.id)
     embedder = corpus_embedder(services, corpus)
     try:
         if embedder is None:
             raise BrokenIndexError(f"'{corpus.id}' has no index.")
-        return _open_index(_folder(services, corpus), embedder), embedder
+        folder = _folder(services, corpus)
+        return opened(folder.parent.parent).open(folder, embedder), embedder
     except BrokenIndexError as exc:
         with services.store.write() as writing:
             queued = (JobRow.kind == "index", JobRow.status.in_(("queued", "running")))

@@ -14,7 +14,7 @@ from app.services.context import Services
 from app.services.document_states import BATCH, read_conditions
 from app.store.jobs import hold
 from app.store.queries import Session, listed, lock
-from app.store.tables import ChunkRow, DocumentRow
+from app.store.tables import ChunkRow, CorpusRow, DocumentRow
 from retrieval.similar_documents import Similar, UnitIndex
 
 __all__ = ["forget_similar", "tell_similar"]
@@ -37,6 +37,8 @@ def tell_similar(services: Services, context: JobContext, corpus_id: str) -> Non
         found = units.similar_to(document_id) if document_id in units else []
         with services.store.write() as session:
             hold(session, context.job_id, context.attempt)
+            # Locked: a document that is deleted at this moment must not be written on.
+            lock(session, CorpusRow, CorpusRow.id == corpus_id)
             pairs = _note(session, document_id, found)
         for pair in pairs:
             told += 1

@@ -67,11 +67,14 @@ def upload_documents(
             work = False
             for file in files:
                 row = find(session, DocumentRow, DocumentRow.corpus_id == corpus_id, DocumentRow.sha256 == file.sha256)
+                if row is not None and row.pending is not None:
+                    row.pending = None  # back to what it is: the newer file that waited is not wanted any more
                 row = row or waiting.get(file.sha256)
                 # Two files of one name in one upload are two documents, whatever they say.
                 if row is None and file.earlier is not None and file.earlier not in ids:
                     row = _waiting(session, file)
                     work = work or row is not None
+                    waiting |= {file.sha256: row} if row is not None else {}
                 row = row or new_document(session, corpus_id, file.sha256, file.bytes, services.now())
                 if row.status == "new" or _failed(session, row):
                     _begin(row, file)

@@ -15,6 +15,9 @@ from retrieval.similar_documents import SAME_MANUAL, same_manual
 
 __all__ = ["earlier_version", "may_be_replaced", "pending_rows"]
 
+#: Bytes of a file, and characters of a document, that are compared in the service.
+COMPARED = 1 << 17
+
 
 def earlier_version(services: Services, corpus_id: str, name: str, media_type: str | None, sha256: str) -> str | None:
     """Id of the document that stored bytes under this name are a version of, or None.
@@ -37,8 +40,10 @@ def earlier_version(services: Services, corpus_id: str, name: str, media_type: s
         if not rows:
             return None
         with services.blobs.open(sha256) as file:
-            data = file.read()
-        if not parsed_here(name, media_type, len(data)):
+            data = file.read(COMPARED + 1)
+        # A megabyte of headings took 400 MB to parse: what is long is compared in the job.
+        long = len(data) > COMPARED or any(row.characters > COMPARED for row in rows)
+        if long or not parsed_here(name, media_type, len(data)):
             return rows[0].id if len(rows) == 1 else None
         try:
             text = parse_document(data, name, media_type).text

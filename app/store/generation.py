@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.store.database import Store
 from app.store.jobs import hold
+from app.store.moved_chunks import ChunkPlaces
 from app.store.sample_documents import documents_of, existing
 from app.store.samples import row_to_sample, sample_to_row
 from app.store.tables import DatasetRow, DocumentRow, PlanRow, SampleDocumentRow, SampleRow, SlotRow
@@ -83,11 +84,14 @@ def plan_failed_again(session: Session, job_id: str, from_slot: int) -> Again:
 class SqlSampleSink:
     """Decided slots of one job, fenced: an attempt that was overtaken cannot write."""
 
-    def __init__(self, store: Store, job_id: str, attempt: int, dataset_id: str) -> None:
+    def __init__(
+        self, store: Store, job_id: str, attempt: int, dataset_id: str, places: ChunkPlaces | None = None
+    ) -> None:
         self._store = store
         self._job_id = job_id
         self._attempt = attempt
         self._dataset_id = dataset_id
+        self._places = places or ChunkPlaces()
 
     def committed(self) -> list[SlotOutcome]:
         """Outcomes of earlier attempts in slot order."""
@@ -148,11 +152,16 @@ class SqlSampleSink:
             resting = documents_of(session, outcome.samples)
             named = set().union(*resting.values())
             gone = named - existing(session, named)
+            followed = self._places.follow(session, (sample.candidate.provenance for sample in outcome.samples))
             for position, sample in enumerate(outcome.samples):
                 row = sample_to_row(
                     sample, dataset_id=self._dataset_id, job_id=self._job_id, position=position, now=now
                 )
                 row.source_deleted = not gone.isdisjoint(resting[sample.id])
+                if position in followed:
+                    spans, lost = followed[position]
+                    row.provenance = row.provenance | {"spans": spans}
+                    row.source_deleted = row.source_deleted or lost
                 session.add(row)
             # The samples first: each pair points at one.
             session.flush()

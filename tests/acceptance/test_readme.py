@@ -15,8 +15,8 @@ from tests.acceptance.test_kill import Endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "http://127.0.0.1:8000"
-#: By the README's order: the road by hand, then the request for a language model, which goes on from it.
-BY_HAND, WITH_A_MODEL = re.findall(
+#: By the README's order: the road by hand, then a search and the request for a language model, which go on from it.
+BY_HAND, SEARCH, WITH_A_MODEL = re.findall(
     r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
 )
 FINE_TUNE = "\n# 4."
@@ -35,9 +35,10 @@ def run(source: str, service: Any, folder: Path) -> str:
 def test_documents_to_dataset(service: Any, tmp_path: Path) -> None:
     steps, separator, _ = BY_HAND.partition(FINE_TUNE)
     assert separator
-    said = run(steps, service, tmp_path).splitlines()
+    said = run(f"{steps}\n{SEARCH}", service, tmp_path).splitlines()
     assert re.fullmatch(r"[1-9][0-9]* chunks", said[0])
     assert said[1].startswith("succeeded ")
+    assert "반품" in "".join(said[3:])
     rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
     job = service.ok("GET", "/generation/jobs?limit=1")["data"][0]
     assert job["progress"]["accepted"] >= 60

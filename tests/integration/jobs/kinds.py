@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -54,7 +55,11 @@ def break_(context: JobContext, params: Params) -> JobOutcome:
     raise ZeroDivisionError("뜻밖의 일")
 
 
+def kind(name: str, run: Callable[[JobContext, Params], JobOutcome]) -> JobKind:
+    return JobKind(name=name, load=lambda: (Params, run))
+
+
 KINDS = {
-    name: JobKind(name=name, params=Params, run=run)
+    name: kind(name, run)
     for name, run in {"echo": echo, "wait": wait, "die": die, "refuse": refuse, "break": break_}.items()
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def corpus(services: Services, run_next: RunNext) -> Callable[..., tuple[str, li
         from app.services import corpora, uploads
 
         made: Any = corpus_id or corpora.create_corpus(services, "냉장 창고")["id"]
-        files = [(f"문서-{n}.md", None, text.encode()) for n, text in enumerate(texts)]
+        # A name of its own for each text: the same name would be a newer version.
+        files = [(f"문서-{sha256(text.encode()).hexdigest()[:8]}.md", None, text.encode()) for text in texts]
         ids = uploads.upload_documents(services, made, files)
         run_next("index")
         return made, ids

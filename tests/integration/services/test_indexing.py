@@ -60,7 +60,7 @@ def test_a_broken_file_is_said_and_built_again(
     else:
         vectors = path / "vectors.faiss"
         vectors.write_bytes(vectors.read_bytes()[:100] if damage == "cut" else b"no index")
-    searching._open_index.cache_clear()
+    searching.opened.cache_clear()
     for _ in range(2):
         with pytest.raises(UnavailableError) as caught:
             found(services, corpus_id, "도크란 무엇인가요?")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from app.services import chunks, corpora, deletion, documents, searching, uploads
+from app.services import chunks, corpora, deletion, documents, index_jobs, searching, uploads
 from app.services.context import Services
+from app.services.corpus_index import chunk_record
+from app.services.indexing import IndexParams, run_index
+from app.store.moved_chunks import ChunkPlaces
 from app.store.queries import find, listed
 from app.store.tables import ChunkRow, DatasetRow, DocumentRow, SampleDocumentRow, SampleRow
-from tests.integration.services.conftest import RunNext
+from corpora.records import Provenance, Span
+from tests.integration.services.conftest import RunNext, context_of
 
 Send = Callable[..., dict[str, Any]]
 
@@ -201,3 +206,117 @@ def test_a_version_that_waits_is_not_queued_twice(services: Services, send: Send
     assert ids == {first["id"]}
     with services.store.read() as session:
         assert len(listed(session, DocumentRow, DocumentRow.corpus_id == corpus_id)) == 1
+
+
+def test_a_newer_file_that_comes_twice_in_one_upload_is_one_revision(
+    services: Services, send: Send, corpus_id: str, run_next: RunNext
+) -> None:
+    first = send(manual())
+    newer = manual(실사="실사는 이제 석 달마다 한 번 합니다. ")
+    ids = uploads.upload_documents(services, corpus_id, [("지침.md", None, newer), ("사본.md", None, newer)])
+    run_next("index")
+    assert set(ids) == {first["id"]}
+    assert documents.get_document(services, first["id"])["revision"] == 2
+
+
+def test_documents_that_are_alike_may_be_deleted_at_the_same_time(
+    services: Services, run_next: RunNext, corpus_id: str
+) -> None:
+    for number in range(4):
+        files = [(f"{name}-{number}.md", None, manual(실사=f"{name} {number}. ")) for name in ("가", "나")]
+        ids = uploads.upload_documents(services, corpus_id, files)
+        run_next("index")
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda one: deletion.delete_document(services, one), ids))
+        assert [answer["deleted"] for answer in answers] == [True, True]
+        run_next("index")
+
+
+def test_a_newer_file_that_waits_goes_when_the_first_bytes_come_again(
+    services: Services, send: Send, corpus_id: str, run_next: RunNext
+) -> None:
+    first = send(manual())
+    uploads.upload_documents(services, corpus_id, [("지침.md", None, manual(실사="실사는 석 달마다 한 번 합니다. "))])
+    uploads.upload_documents(services, corpus_id, [("지침.md", None, manual())])
+    run_next("index")
+    kept = documents.get_document(services, first["id"])
+    assert (kept["status"], kept["revision"], kept["sha256"]) == ("processed", 1, first["sha256"])
+
+
+def test_a_revision_outlives_an_index_job_that_fails(
+    services: Services, send: Send, corpus_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = send(manual())
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.index.CorpusIndex.save", _no_endpoint)
+        newer = manual(실사="실사는 석 달마다 한 번 합니다. ")
+        uploads.upload_documents(services, corpus_id, [("지침.md", None, newer)])
+        fail_next(services)
+    kept = documents.get_document(services, first["id"])
+    assert (kept["status"], kept["revision"]) == ("processed", 2)
+    assert "석 달마다" in documents.document_text(services, first["id"])
+    assert "not searched yet" in kept["warnings"][-1]
+    send("# 휴가\n\n휴가는 사흘 전에 신청합니다.".encode(), "휴가.md")
+    assert "석 달마다" in hits(services, corpus_id, "실사는 석 달마다 하나요?")[0]
+
+
+def fail_next(services: Services) -> None:
+    row = services.jobs.claim("test", ["index"])
+    assert row is not None
+    context = context_of(services, row.id, row.attempt)
+    with pytest.raises(RuntimeError):
+        run_index(services, context, IndexParams.model_validate(row.params))
+    services.jobs.finish(row.id, row.attempt, "failed", None, {"code": "internal_error", "message": "down"})
+
+
+def _no_endpoint(*_: object) -> None:
+    raise RuntimeError("the endpoint is down")
+
+
+def test_another_embedder_that_fails_leaves_documents_that_wait_alone(
+    services: Services, send: Send, corpus_id: str, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(manual())
+    index_jobs.build_again(services, corpus_id, "hashed")
+    (waiting,) = uploads.upload_documents(services, corpus_id, [("휴가.md", None, "# 휴가\n\n휴가를 냅니다.".encode())])
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.index.CorpusIndex.save", _no_endpoint)
+        fail_next(services)
+    assert documents.get_document(services, waiting)["status"] == "processing"
+    run_next("index")
+    assert documents.get_document(services, waiting)["status"] == "processed"
+
+
+def test_a_corpus_without_documents_keeps_no_words(
+    services: Services, send: Send, corpus_id: str, run_next: RunNext
+) -> None:
+    document = send(manual())
+    folder = services.folder("indexes", corpus_id)
+    assert list(folder.rglob("*.npz"))
+    deletion.delete_document(services, document["id"])
+    run_next("index")
+    assert list(folder.rglob("*")) == []
+    assert searching.search_corpus(services, corpus_id, "출고", 3) == []
+    send(manual())
+    assert hits(services, corpus_id, "출고 마감 시각")
+
+
+def test_what_a_running_job_commits_points_into_the_newer_text(services: Services, send: Send) -> None:
+    first = send(manual())
+    text = documents.document_text(services, first["id"])
+    before = {row.text: chunk_record(row) for row in rows(services, first["id"]).values()}
+    quotes = ("무거운 상품은 아래 칸에 둡니다.", "마감 시각은 오후 세 시입니다.")
+    origins = []
+    for slot, quote in enumerate(quotes):
+        chunk = next(chunk for shown, chunk in before.items() if quote in shown)
+        span = Span(document_id=first["id"], start=text.index(quote), end=text.index(quote) + len(quote))
+        origins.append(Provenance(generator="rag_qa", slot=slot, chunk_ids=(chunk.id,), spans=(span,)))
+    places = ChunkPlaces(before.values())
+    with services.store.read() as session:
+        assert places.follow(session, origins) == {}
+    send(manual(입고="입고는 예약한 차량만 받습니다. ", 출고="출고 마감은 오후 다섯 시입니다. "))
+    after = documents.document_text(services, first["id"])
+    with services.store.read() as session:
+        (kept, lost_kept), (gone, lost_gone) = places.follow(session, origins).values()
+    assert [after[span["start"] : span["end"]] for span in kept] == [quotes[0]]
+    assert (lost_kept, gone, lost_gone) == (False, [], True)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.services import corpora, index_jobs, searching, uploads
+from app.services import corpora, deletion, index_jobs, indexing, searching, uploads
 from app.services.context import Services
+from app.services.corpus_index import chunk_record
+from app.services.embedders import embedder_for
 from app.services.embeddings import CreateEmbeddings, create_embeddings
+from app.services.vector_store import vector_store
 from app.settings import Settings
-from app.store.queries import find
-from app.store.tables import CorpusRow
+from app.store.queries import find, listed
+from app.store.tables import ChunkRow, CorpusRow, EventRow
 from corpora.errors import InvalidInputError
+from retrieval.embedders.base import overlong
 from retrieval.index import CorpusIndex, Mode
+from retrieval.retriever import shown
 from tests.embedding_server import EmbeddingServer, embedding_server
-from tests.integration.services.conftest import RunNext
+from tests.integration.services.conftest import RunNext, context_of
+from tests.tiny_embedder import build_tiny_embedder
 
 TEXTS = {
     "도크.md": "# 도크\n\n도크란 차량이 짐을 내리는 자리를 말합니다.",
@@ -129,3 +136,53 @@ def test_embeddings_of_a_corpus_are_those_of_its_index(services: Services, run_n
         corpus = find(session, CorpusRow, CorpusRow.id == corpus_id)
     assert corpus is not None
     assert corpus.embedder == "hashed"
+
+
+def test_a_corpus_answers_in_a_langchain_chain(services: Services, run_next: RunNext) -> None:
+    from langchain_core.language_models import FakeListChatModel
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.prompts import ChatPromptTemplate
+    from langchain_core.runnables import RunnablePassthrough
+
+    corpus_id, ids = filled(services, run_next)
+    store = vector_store(services, corpus_id)
+    retriever = store.as_retriever(search_kwargs={"k": 1})
+    seen: list[str] = []
+
+    def shown(documents: list[Any]) -> str:
+        seen.extend(document.metadata["document_id"] for document in documents)
+        return "\n".join(document.page_content for document in documents)
+
+    prompt = ChatPromptTemplate.from_template("{context}\n\n질문: {question}")
+    model = FakeListChatModel(responses=["렌즈를 닦고 다시 읽습니다."])
+    chain = {"context": retriever | shown, "question": RunnablePassthrough()} | prompt | model | StrOutputParser()
+    assert chain.invoke("E-204는 무슨 뜻인가요?") == "렌즈를 닦고 다시 읽습니다."
+    assert seen == [ids["오류.md"]]
+    deletion.delete_document(services, ids["오류.md"])
+    assert all(found.metadata["document_id"] != ids["오류.md"] for found in store.similarity_search("E-204", k=3))
+
+
+@pytest.mark.long
+def test_chunks_fit_the_model_that_embeds_them(services: Services, run_next: RunNext, tmp_path: Path) -> None:
+    folder = build_tiny_embedder(tmp_path / "models" / "작은-임베더")
+    settings = Settings(data_dir=services.settings.data_dir, models_dir=folder.parent, embedder=folder.name)
+    local = replace(services, settings=settings)
+    corpus_id = str(corpora.create_corpus(local, "지침")["id"])
+    text = "# 입고\n\n" + "\n\n".join(
+        f"입고 예정 {n}건은 오전에 등록합니다. 반품 상품은 오후에 검수합니다." for n in range(40)
+    )
+    (document_id,) = uploads.upload_documents(local, corpus_id, [("입고.md", None, text.encode())])
+    row = local.jobs.claim("test", ["index"])
+    assert row is not None
+    outcome = indexing.run_index(
+        local, context_of(local, row.id, row.attempt), indexing.IndexParams(corpus_id=corpus_id)
+    )
+    assert outcome.status == "succeeded"
+    embedder = embedder_for(local, folder.name, None, ())
+    with local.store.read() as session:
+        rows = listed(session, ChunkRow, ChunkRow.document_id == document_id)
+        told = [event.data for event in listed(session, EventRow, EventRow.job_id == row.id)]
+    assert len(rows) > 10
+    assert overlong(embedder, [shown(chunk_record(chunk)) for chunk in rows]) == []
+    assert not any((data or {}).get("code") == "chunks_too_long" for data in told)
+    assert searching.search_corpus(local, corpus_id, "반품 상품은 언제 검수하나요?", 3)

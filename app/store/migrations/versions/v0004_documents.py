@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("marks", sa.JSON(), nullable=False, server_default=_EMPTY),
     ):
         op.add_column("documents", column)
+    op.execute("UPDATE documents SET encoding = 'unknown' WHERE status = 'processed'")
     op.create_index(op.f("ix_documents_archive_id"), "documents", ["archive_id"], unique=False)
 
 
