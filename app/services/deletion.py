@@ -15,7 +15,7 @@ from app.services.originals import remove_unneeded
 from app.services.similar_documents import forget_similar
 from app.store.queries import Session, change, listed, lock, remove
 from app.store.sample_documents import rests_on
-from app.store.tables import ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
+from app.store.tables import AdapterRow, ChunkRow, CorpusRow, DatasetRow, DocumentRow, JobRow, SampleRow
 from corpora.errors import ConflictError
 
 __all__ = ["delete_document"]
@@ -37,6 +37,7 @@ def delete_document(services: Services, document_id: str, *, delete_samples: boo
         uploaded = [(one.sha256, one.created_at) for one in (row, *members)]
         ids = list(going)
         touched = mark_source_deleted(session, ids)
+        adapters = _trained_on(session, touched)
         if delete_samples:
             _refuse_while_curated(session, touched)
         for dataset_id in touched if delete_samples else ():
@@ -47,7 +48,15 @@ def delete_document(services: Services, document_id: str, *, delete_samples: boo
         remove_unneeded(services, session, uploaded)
         submit_index(services, session, corpus_id)
     services.wake()
-    return {"id": document_id, "object": "document", "deleted": True, "datasets": touched}
+    return {"id": document_id, "object": "document", "deleted": True, "datasets": touched, "adapters": adapters}
+
+
+def _trained_on(session: Session, dataset_ids: list[str]) -> list[str]:
+    """Adapters that were trained on one of these datasets: what they learnt is not taken back."""
+    adapters = {row.job_id: row.id for row in listed(session, AdapterRow)}
+    named = {"training_file", "validation_file"}
+    jobs = listed(session, JobRow, JobRow.id.in_(list(adapters))) if dataset_ids else []
+    return [adapters[job.id] for job in jobs if any(job.params.get(name) in dataset_ids for name in named)]
 
 
 def _remove_samples(session: Session, dataset_id: str, document_ids: list[str]) -> None:

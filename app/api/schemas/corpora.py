@@ -60,12 +60,13 @@ class Document(Answer):
 
 
 class DocumentDeleted(Answer):
-    """A document that is gone, and the datasets that hold samples made from it."""
+    """A document that is gone, the datasets that hold samples made from it, and the adapters trained on those."""
 
     id: str
     object: Literal["document"]
     deleted: Literal[True]
     datasets: list[str]
+    adapters: list[str]
 
 
 class Chunk(Answer):

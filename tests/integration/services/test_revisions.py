@@ -14,7 +14,7 @@ from app.services.corpus_index import chunk_record
 from app.services.indexing import IndexParams, run_index
 from app.store.moved_chunks import ChunkPlaces
 from app.store.queries import find, listed
-from app.store.tables import ChunkRow, DatasetRow, DocumentRow, SampleDocumentRow, SampleRow
+from app.store.tables import AdapterRow, ChunkRow, DatasetRow, DocumentRow, SampleDocumentRow, SampleRow
 from corpora.records import Provenance, Span
 from tests.integration.services.conftest import RunNext, context_of
 
@@ -320,3 +320,22 @@ def test_what_a_running_job_commits_points_into_the_newer_text(services: Service
         (kept, lost_kept), (gone, lost_gone) = places.follow(session, origins).values()
     assert [after[span["start"] : span["end"]] for span in kept] == [quotes[0]]
     assert (lost_kept, gone, lost_gone) == (False, [], True)
+
+
+def test_a_deletion_names_the_datasets_and_the_adapters_that_it_touches(services: Services, send: Send) -> None:
+    document = send(manual())
+    row = next(iter(rows(services, document["id"]).values()))
+    with services.store.write() as session:
+        session.add(DatasetRow(id="dataset_1", name="지침", corpus_id=document["corpus_id"], created_at=0.0))
+        session.flush()
+        made = sample(document["id"], 0, row, row.start, row.end)
+        made.dataset_id = "dataset_1"
+        session.add(made)
+        session.flush()
+        session.add(SampleDocumentRow(sample_id="sample_0", document_id=document["id"]))
+        for name, file in (("ft:그것", "dataset_1"), ("ft:다른-것", "dataset_2")):
+            job = services.jobs.submit("train", {"training_file": file}, resources=[], session=session)
+            places = {"base_model": "b", "recipe": "auto", "base_path": "", "path": "", "created_at": 0.0}
+            session.add(AdapterRow(id=name, job_id=job.id, **places))
+    told = deletion.delete_document(services, document["id"])
+    assert (told["datasets"], told["adapters"]) == (["dataset_1"], ["ft:그것"])
