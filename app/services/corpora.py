@@ -8,9 +8,9 @@ from typing import Any
 from app.services.context import Services
 from app.services.originals import remove_unneeded
 from app.store.paging import page
-from app.store.queries import Session, change, count, find, remove, remove_batch, values
+from app.store.queries import Session, change, count, find, listed, lock, remove, remove_batch, values
 from app.store.sample_documents import rests_on
-from app.store.tables import ChunkRow, CorpusRow, DocumentRow, SampleRow
+from app.store.tables import ChunkRow, CorpusRow, DocumentRow, JobRow, SampleRow
 from corpora.errors import NotFoundError
 from corpora.ids import new_id
 
@@ -102,7 +102,17 @@ def delete_corpus(services: Services, corpus_id: str) -> dict[str, Any]:
 
 
 def submit_index(services: Services, session: Session, corpus_id: str, *, embedder: str | None = None) -> None:
-    """Queue an index job for the corpus, in the caller's transaction; ``embedder`` makes it embed all chunks anew."""
+    """Queue an index job for the corpus, in the caller's transaction; ``embedder`` makes it embed all chunks anew.
+
+    One that waits already will see what this transaction stores: many uploads one after another are one job.
+    """
+    if embedder is None:
+        waiting = (JobRow.kind == "index", JobRow.status == "queued")
+        of_corpus = JobRow.params["corpus_id"].as_string() == corpus_id
+        for job in listed(session, JobRow, *waiting, of_corpus):
+            # Locked, so that it cannot begin before this transaction has ended.
+            if job.params.get("embedder") is None and lock(session, JobRow, JobRow.id == job.id, *waiting) is not None:
+                return
     params = {"corpus_id": corpus_id, "embedder": embedder}
     services.jobs.submit("index", params, resources=[f"index:{corpus_id}"], session=session)
 

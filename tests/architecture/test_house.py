@@ -34,6 +34,8 @@ HOMES = {
     "langchain_core": ("retrieval/", "generators/llm/"),
     "langchain": ("generators/llm/",),
     "httpx2": ("generators/llm/",),
+    "httpcore": ("app/services/fetching",),
+    "lxml": ("corpora/readers/",),
     "sqlalchemy": ("app/store/",),
     "alembic": ("app/store/",),
     "torch": ("training/",),

@@ -136,3 +136,13 @@ def test_the_same_bytes_at_the_same_time_are_one_document(services: Services) ->
     assert failures == []
     assert len(ids) == 6
     assert len(set(ids)) == 1
+
+
+def test_uploads_one_after_another_are_one_job(services: Services, run_next: RunNext) -> None:
+    corpus_id = corpora.create_corpus(services, "냉장")["id"]
+    files = {f"{n}.md": f"# 절차 {n}\n\n{n}번 문으로 들어온 상품을 확인합니다.".encode() for n in range(5)}
+    ids = [uploads.upload_documents(services, corpus_id, [(name, None, data)])[0] for name, data in files.items()]
+    with services.store.read() as session:
+        assert len(listed(session, JobRow, JobRow.kind == "index")) == 1
+    run_next("index")
+    assert {documents.get_document(services, one)["status"] for one in ids} == {"processed"}
