@@ -148,6 +148,7 @@ def test_a_file_may_be_curated_in_place(tmp_path: Path) -> None:
     assert lines(source) == GOOD
 
 
+@pytest.mark.long
 def test_against_and_test(tmp_path: Path) -> None:
     source, held = tmp_path / "in.jsonl", tmp_path / "시험.jsonl"
     source.write_bytes(dump(*GOOD, *(row(f"{t} 화면의 이름은 무엇입니까?", f"{t} 화면입니다.") for t in TOPICS)))

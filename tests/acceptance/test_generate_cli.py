@@ -134,6 +134,7 @@ def test_what_can_not_be_run_says_why(
     assert not (tmp_path / "o.jsonl").exists()
 
 
+@pytest.mark.long
 def test_samples_on_standard_output_are_alone_there(tmp_path: Path) -> None:
     document = manuals(tmp_path / "매뉴얼") / "냉장.md"
     for name in ("-", "/dev/stdout"):
@@ -147,6 +148,7 @@ def test_samples_on_standard_output_are_alone_there(tmp_path: Path) -> None:
     assert not Path("-").exists()
 
 
+@pytest.mark.long
 def test_a_job_that_gave_nothing_leaves_the_last_output_alone(tmp_path: Path) -> None:
     document = manuals(tmp_path / "매뉴얼") / "냉장.md"
     out = tmp_path / "data.jsonl"

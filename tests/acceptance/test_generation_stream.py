@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.acceptance.conftest import ENDED
 
@@ -74,6 +75,7 @@ def test_a_dry_run_stores_nothing(service: Any) -> None:
     assert job["progress"]["planned"] == plan["plan"]["planned"]
 
 
+@pytest.mark.long
 def test_plain_questions_where_they_are_asked_for(service: Any) -> None:
     level = {"user": "plain", "assistant": "polite"}
     job = service.generate(corpus_id=service.corpus(), curation={"speech_level": level})

@@ -146,6 +146,7 @@ def test_both_generators_against_a_scripted_endpoint(start_service: Any, endpoin
         assert row["provenance"]["prompt"]
 
 
+@pytest.mark.long
 def test_budget_is_never_exceeded(start_service: Any, endpoint: Endpoint) -> None:
     service = start_service(**endpoint_settings(endpoint))
     body = BODY | {"target": 500, "budget": {"max_requests": 3}, "generators": [{"type": "self_instruct"}]}

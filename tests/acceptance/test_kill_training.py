@@ -74,6 +74,7 @@ def test_killed_in_mid_training(start_service: Any, models_dir: Path, victim: st
     wait_until(lambda: not workers(data_dir), 20)
 
 
+@pytest.mark.long
 def test_cancelled_in_mid_training(start_service: Any, models_dir: Path) -> None:
     service = start_service(MALMOI_MODELS_DIR=str(models_dir))
     file = service.client.files.create(file=("학습.jsonl", rows()), purpose="fine-tune")

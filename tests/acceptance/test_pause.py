@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.acceptance.test_kill import BODY, Endpoint, accepted, endpoint, endpoint_settings, wait_until
 
 __all__ = ["endpoint"]
@@ -34,6 +36,7 @@ def test_a_pause_with_requests_on_the_wire_pays_nothing_twice(start_service: Any
     assert len(accepted(service, job["dataset_id"])) == ended["progress"]["accepted"]
 
 
+@pytest.mark.long
 def test_a_job_in_which_nothing_ran_is_incomplete_and_can_be_tried_again(
     start_service: Any,
     endpoint: Endpoint,
