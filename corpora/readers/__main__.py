@@ -9,6 +9,7 @@ sent may make them grow, hang or crash. Opens no connection.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
 import socket
@@ -20,12 +21,28 @@ from typing import Any, NoReturn
 from corpora.errors import MalmoiError
 from corpora.readers import ReadDocument, read_document
 
+#: <sched.h>
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
 
 def _no_network(*_: object, **__: object) -> NoReturn:
     raise OSError("a parser opens no connection")
 
 
+def leave_network() -> bool:
+    """Move this process into a network namespace of its own, where nothing can be reached; False where it may not.
+
+    Native code of a parser is held by it too. Root may do it at once, others in a user namespace of their own, unless
+    the kernel is told not to allow that; then only Python's own sockets are closed off.
+    """
+    unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
+    if unshare is None:
+        return False
+    return any(unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
 def _confine(memory: int, seconds: int) -> None:
+    leave_network()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     # Readers work in memory: no file is written, no core is left.

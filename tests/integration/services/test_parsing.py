@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import resource
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -49,3 +53,25 @@ def test_limits_are_told_apart_and_the_service_does_not_grow(monkeypatch: pytest
         assert caught.value.code == "document_too_large"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 100 * 1024  # KiB
+
+
+def test_a_parser_reaches_nobody() -> None:
+    """Not even what listens on this machine: native code has sockets of its own."""
+    script = (
+        "import socket, sys\n"
+        "from corpora.readers.__main__ import leave_network\n"
+        "if not leave_network():\n"
+        "    sys.exit(77)\n"
+        "try:\n"
+        "    socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=2)\n"
+        "except OSError as exc:\n"
+        "    print(exc.errno)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        command = [sys.executable, "-c", script, port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if ended.returncode == 77:
+            pytest.skip("this kernel lets nobody have a network of its own")
+        assert ended.returncode == 0, ended.stderr
+        assert int(ended.stdout) == errno.ENETUNREACH
