@@ -1,7 +1,7 @@
 """Uploads: bytes into the store, a row in ``processing`` for each document, and the index job that reads them.
 
 A file that cannot be read becomes a failed document and the others of its upload are processed. The same bytes twice in
-a corpus are one document; bytes that failed, or a zip with a member that failed, are tried once more. A newer file of a
+a corpus are one document; bytes that failed are tried once more, and a zip is read again. A newer file of a
 document's name waits on that document until the job has made it the next revision.
 """
 
@@ -22,7 +22,7 @@ from app.services.fetching_addresses import allowed_url
 from app.services.labels import file_label
 from app.services.versions import earlier_version, may_be_replaced, pending_rows
 from app.store.disk import telling_full_disk
-from app.store.queries import Session, count, find, lock
+from app.store.queries import Session, find, lock
 from app.store.tables import CorpusRow, DocumentRow
 from corpora.errors import InvalidInputError
 from corpora.ids import new_id
@@ -76,7 +76,7 @@ def upload_documents(
                     work = work or row is not None
                     waiting |= {file.sha256: row} if row is not None else {}
                 row = row or new_document(session, corpus_id, file.sha256, file.bytes, services.now())
-                if row.status == "new" or _failed(session, row):
+                if row.status == "new" or _again(row):
                     _begin(row, file)
                     work = True
                 ids.append(row.id)
@@ -157,7 +157,7 @@ def add_url(services: Services, corpus_id: str, url: str) -> list[str]:
             # Until its bytes are there, the hash of the address stands for theirs.
             row = new_document(session, corpus_id, hashlib.sha256(f"url {url}".encode()).hexdigest(), 0, services.now())
             row.url = url
-        if row.status == "new" or _failed(session, row):
+        if row.status == "new" or _again(row):
             label, told = file_label(name)
             _begin(row, _File(name=label, media_type="", title="", told=told))
             row.bytes = 0  # what came the last time is fetched again
@@ -208,10 +208,12 @@ def _begin(row: DocumentRow, file: _File) -> None:
     row.status, row.error, row.encoding = "processing", None, None
 
 
-def _failed(session: Session, row: DocumentRow) -> bool:
-    if row.media_type == ARCHIVE and row.status == "processed":
-        return count(session, DocumentRow, DocumentRow.archive_id == row.id, DocumentRow.status == "failed") > 0
-    return row.status == "failed"
+def _again(row: DocumentRow) -> bool:
+    """Whether bytes that are there already are to be read again: what failed, and a zip whenever it comes again.
+
+    A zip's members may have failed, or been deleted with another zip that held them too; those that are there stay.
+    """
+    return row.status == "failed" or (row.media_type == ARCHIVE and row.status == "processed")
 
 
 def pieces(data: bytes | BinaryIO) -> Iterator[bytes]:

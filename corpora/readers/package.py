@@ -12,6 +12,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -59,7 +60,19 @@ class Package:
             raise too_large(name, "unpacks to too many times its size: a zip bomb.")
         if any(member.flag_bits & 1 for member in members):
             raise unreadable(name, "encrypted", "is locked with a password; save it without one.")
-        self._members = {member.filename: member for member in members if not member.is_dir()}
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in members:
+            if not member.is_dir():
+                self._members[self._free(member.filename)] = member
+
+    def _free(self, name: str) -> str:
+        """The name, numbered where another member has it already: a zip may hold two of one name."""
+        path = PurePosixPath(name)
+        free, number = name, 1
+        while free in self._members:
+            number += 1
+            free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+        return free
 
     def names(self) -> list[str]:
         """Names of the members as the zip spells them, folders left out."""

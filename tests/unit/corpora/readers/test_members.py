@@ -78,3 +78,13 @@ def test_names_of_korean_windows_are_read() -> None:
     data = held.getvalue().replace(b"XXXX.md", "입고.md".encode("cp949"))
     names = [one.name for one in read_archive(data, "a.zip")]
     assert names == ["a.zip/입고.md", "a.zip/café.md"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_two_documents() -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("입고.md", "# 입고\n\n첫 번째 입고 절차입니다.")
+        archive.writestr("입고.md", "# 입고\n\n두 번째 입고 절차입니다.")
+    found = list(read_archive(target.getvalue(), "묶음.zip"))
+    assert [member.name for member in found] == ["묶음.zip/입고.md", "묶음.zip/입고 (2).md"]
