@@ -28,7 +28,7 @@ test: lint
 	$(BIN)/pytest $(PARALLEL)
 
 test-long: install
-	$(BIN)/pytest -m long --timeout=900
+	$(BIN)/pytest -m long -n 2 --dist loadfile --timeout=1800
 
 format: install
 	$(BIN)/ruff check --fix .

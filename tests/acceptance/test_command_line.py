@@ -161,10 +161,10 @@ def test_a_demonstration_that_fails_says_where_to_look(tmp_path: Path, monkeypat
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_whole_demonstration(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [*MALMOI, "demo", "--output", "out"], capture_output=True, text=True, cwd=tmp_path, timeout=880, check=False
+        [*MALMOI, "demo", "--output", "out"], capture_output=True, text=True, cwd=tmp_path, timeout=1700, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""

@@ -27,7 +27,7 @@ def run(source: str, service: Any, folder: Path) -> str:
     assert source.count(ADDRESS) == 1
     (folder / "corpora").symlink_to(ROOT / "corpora")
     command = [sys.executable, "-c", source.replace(ADDRESS, service.address)]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=800, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=1700, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
@@ -63,7 +63,7 @@ def test_generators_that_ask_a_model(start_service: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_whole_road_by_hand(start_service: Any, tmp_path: Path) -> None:
     said = run(BY_HAND, start_service(), tmp_path).splitlines()
     assert "succeeded None" in said
