@@ -1,4 +1,4 @@
-"""HWP 5 by hand: a compound file (MS-CFB) with the streams of a document of plain paragraphs and outline styles.
+"""HWP 5 by hand: a compound file (MS-CFB) with the streams of a document of paragraphs, outline styles and tables.
 
 Source: Hancom's published description of the HWP 5.0 format; [MS-CFB] for the container.
 """
@@ -15,15 +15,19 @@ _MINI = 4096
 _FREE, _END, _FAT, _NONE = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFF
 
 
-def hwp_of(paragraphs: Sequence[tuple[int, str]], *, flags: int = 0) -> bytes:
+#: A table: each cell of its rows has a text and how many columns and rows it spans.
+Table = Sequence[Sequence[tuple[str, int, int]]]
+
+
+def hwp_of(paragraphs: Sequence[tuple[int, str] | Table], *, flags: int = 0) -> bytes:
     """An HWP 5 file.
 
     Args:
-        paragraphs: Outline level (0 for plain text) and text of each.
+        paragraphs: Outline level (0 for plain text) and text of each, or a table.
         flags: Properties in the header: 1 compressed, 2 locked with a password, 4 for distribution.
     """
     header = b"HWP Document File".ljust(32, b"\0") + struct.pack("<II", 0x05000300, flags)
-    body = b"".join(_paragraph(level, text, last=n == len(paragraphs)) for n, (level, text) in enumerate(paragraphs, 1))
+    body = b"".join(_block(block, last=n == len(paragraphs)) for n, block in enumerate(paragraphs, 1))
     return compound_file(
         {"FileHeader": header.ljust(_MINI, b"\0"), "DocInfo": _filled(_doc_info()), "BodyText/Section0": _filled(body)}
     )
@@ -68,15 +72,53 @@ def _doc_info() -> bytes:
     )
 
 
-def _paragraph(level: int, text: str, *, last: bool) -> bytes:
+def _block(block: tuple[int, str] | Table, *, last: bool) -> bytes:
+    match block:
+        case (int(level), str(text)):
+            return _paragraph(level, text, last=last)
+        case _:
+            return _table(block, last=last)  # type: ignore[arg-type]
+
+
+def _paragraph(level: int, text: str, *, last: bool, depth: int = 0) -> bytes:
     coded = (text + "\r").encode("utf-16-le")
+    return _coded_paragraph(level, coded, 0, last=last, depth=depth)
+
+
+def _coded_paragraph(level: int, coded: bytes, mask: int, *, last: bool, depth: int) -> bytes:
     count = len(coded) // 2 | (0x80000000 if last else 0)
     return b"".join(
         (
-            _record(66, 0, struct.pack("<IIHBBHHHIH", count, 0, level, level, 0, 1, 0, 0, 0, 0)),
-            _record(67, 1, coded),
-            _record(68, 1, struct.pack("<II", 0, 0)),
+            _record(66, depth, struct.pack("<IIHBBHHHIH", count, mask, level, level, 0, 1, 0, 0, 0, 0)),
+            _record(67, depth + 1, coded),
+            _record(68, depth + 1, struct.pack("<II", 0, 0)),
         )
+    )
+
+
+def _table(rows: Table, *, last: bool) -> bytes:
+    """A paragraph that holds nothing but a table."""
+    kind = b" lbt"
+    anchor = struct.pack("<H", 11) + kind + b"\0" * 8 + struct.pack("<HH", 11, 13)
+    columns = max(sum(wide for _, wide, _ in row) for row in rows)
+    common = struct.pack("<IIIIIi4HIiH", 0x082A2311, 0, 0, 40_000, 1_000 * len(rows), 0, 0, 0, 0, 0, 1, 0, 0)
+    sizes = struct.pack(f"<{len(rows)}H", *(len(row) for row in rows))
+    table = struct.pack("<IHHH4H", 0, len(rows), columns, 0, 0, 0, 0, 0) + sizes + struct.pack("<HH", 0, 0)
+    taken: set[tuple[int, int]] = set()
+    cells = b""
+    for y, row in enumerate(rows):
+        x = 0
+        for text, wide, high in row:
+            while (x, y) in taken:
+                x += 1
+            taken |= {(x + dx, y + dy) for dx in range(wide) for dy in range(high)}
+            place = struct.pack("<HHHHII4HH", x, y, wide, high, 8_000 * wide, 1_000 * high, 0, 0, 0, 0, 0)
+            cells += _record(72, 2, struct.pack("<HHI", 1, 0, 0) + place) + _paragraph(0, text, last=True, depth=2)
+    return (
+        _coded_paragraph(0, anchor, 1 << 11, last=last, depth=0)
+        + _record(71, 1, kind + common)
+        + _record(77, 2, table)
+        + cells
     )
 
 

@@ -273,9 +273,10 @@ def pdf_bytes() -> bytes:
 
 
 def hwp_bytes() -> bytes:
-    """The manual as HWP 5, without the table."""
+    """The manual as HWP 5."""
     steps = [(0, f"{n}. {step}") for n, step in enumerate(STEPS, start=1)]
-    return hwp_of([(1, TITLE), (0, INTRO), (2, SECTIONS[0]), *steps, (2, SECTIONS[1]), (0, NOTE)])
+    table = [[(cell, 1, 1) for cell in row] for row in TABLE]
+    return hwp_of([(1, TITLE), (0, INTRO), (2, SECTIONS[0]), *steps, (2, SECTIONS[1]), table, (0, NOTE)])
 
 
 WRITERS: dict[str, Callable[[], bytes]] = {

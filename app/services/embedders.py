@@ -1,7 +1,8 @@
 """The embedder that a setting names, made once a process: what jobs, search and ``/v1/embeddings`` ask for vectors.
 
 A corpus goes on with the embedder that built its index until another index is there, so the spec comes from the corpus
-(``CorpusRow.embedder``) or, for a new one, from the settings. Prefixes, threshold, device and endpoint are settings.
+(``CorpusRow.embedder``) or, for a new one, from the settings; so do its prefixes. Threshold, device and endpoint are
+settings.
 
 Use::
 
@@ -26,9 +27,9 @@ from app.store.database import Store
 from app.store.vectors import SqlVectorCache
 from corpora.errors import InvalidInputError
 from retrieval.embedders import Embedder, HashedEmbedder
-from retrieval.embedders.base import OTHERS_THRESHOLD
-from retrieval.embedders.choose import parse_spec
-from retrieval.embedders.model_folder import Signature, folder_signature, local_folder
+from retrieval.embedders.base import OTHERS_THRESHOLD, Prefixed, Prefixes
+from retrieval.embedders.choose import ENDPOINT, parse_spec
+from retrieval.embedders.model_folder import Signature, folder_signature, local_folder, read_prefixes
 from retrieval.embedders.sentence import LocalModel, SentenceEmbedder
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = ["check_embedder", "check_spec", "embedder_for", "state_of"]
 
 #: Two threads that ask for the same model at once must get the same object, or it would lie in memory twice.
 _ONE_AT_A_TIME = threading.Lock()
+_NO_PREFIXES = Prefixes(query="", passage="")
 
 
 def check_embedder(settings: Settings) -> None:
@@ -52,8 +54,9 @@ def check_embedder(settings: Settings) -> None:
 
 def check_spec(settings: Settings, spec: str) -> None:
     """As ``check_embedder``, for any embedder written as EMBEDDER is."""
-    if parse_spec(spec, settings.models_dir).kind == "endpoint":
-        _base_url(settings)
+    found = parse_spec(spec, settings.models_dir)
+    if found.kind == "endpoint":
+        _base_url(settings, found.name)
 
 
 def embedder_for(
@@ -74,7 +77,7 @@ def embedder_for(
         state: What ``state_of`` gave when the index was built; None before the first build.
         texts: Passages that the default embedder takes its word weights from; read only where ``state`` is None.
         fingerprint: Of the index, with its ``state``: the default embedder is then remembered too. The embedder that
-            comes back may have another one: a local model whose files were replaced, other prefixes.
+            comes back may have another one: a local model whose files were replaced, an endpoint on another host.
 
     Raises:
         InvalidInputError: there is no such embedder, its folder is refused, or its endpoint has no address.
@@ -86,18 +89,34 @@ def embedder_for(
     dimension = int(state["dimension"]) if state is not None and "dimension" in state else None
     if found.kind == "endpoint":
         with _ONE_AT_A_TIME:
-            return _endpoint(_endpoint_model(services.settings, found.name), services.store, dimension)
+            model = _endpoint_model(services.settings, found.name, _prefixes(services.settings, state))
+            return _endpoint(model, services.store, dimension)
     folder = local_folder(found.name)
-    model = _local_model(services.settings, folder)
+    local = _local_model(services.settings, folder, _prefixes(services.settings, state, read_prefixes(folder)))
     with _ONE_AT_A_TIME:
-        return _local(model, folder_signature(folder))
+        return _local(local, folder_signature(folder))
 
 
 def state_of(embedder: Embedder) -> dict[str, Any]:
     """What must be stored beside an index so that ``embedder_for`` gives this embedder again; plain JSON."""
     if isinstance(embedder, HashedEmbedder):
         return embedder.to_json()
-    return {"dimension": embedder.dimension}
+    prefixes = embedder.prefixes if isinstance(embedder, Prefixed) else _NO_PREFIXES
+    return {
+        "dimension": embedder.dimension,
+        "query_prefix": prefixes.query,
+        "passage_prefix": prefixes.passage,
+    }
+
+
+def _prefixes(settings: Settings, state: Mapping[str, Any] | None, own: Prefixes = _NO_PREFIXES) -> Prefixes:
+    """Those that the index was built with; before the first build those of the settings, else the model's own."""
+    kept = state or {}
+    query, passage = settings.embedder_query_prefix, settings.embedder_passage_prefix
+    return Prefixes(
+        query=kept.get("query_prefix", own.query if query is None else query),
+        passage=kept.get("passage_prefix", own.passage if passage is None else passage),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +138,11 @@ def _hashed(known: _HashedState) -> HashedEmbedder:
     return HashedEmbedder.from_json(known.state)
 
 
-def _local_model(settings: Settings, folder: Path) -> LocalModel:
+def _local_model(settings: Settings, folder: Path, prefixes: Prefixes) -> LocalModel:
     return LocalModel(
         folder=folder,
-        query_prefix=settings.embedder_query_prefix,
-        passage_prefix=settings.embedder_passage_prefix,
+        query_prefix=prefixes.query,
+        passage_prefix=prefixes.passage,
         semantic_threshold=settings.embedder_semantic_threshold or OTHERS_THRESHOLD,
         device=settings.embedder_device,
     )
@@ -135,15 +154,15 @@ def _local(model: LocalModel, _signature: Signature) -> SentenceEmbedder:
     return SentenceEmbedder(model)
 
 
-def _endpoint_model(settings: Settings, model: str) -> EndpointModel:
+def _endpoint_model(settings: Settings, model: str, prefixes: Prefixes) -> EndpointModel:
     from retrieval.embedders.endpoint import EndpointModel
 
     return EndpointModel(
         model=model,
-        base_url=_base_url(settings),
+        base_url=_base_url(settings, model),
         api_key=_api_key(settings),
-        query_prefix=settings.embedder_query_prefix or "",
-        passage_prefix=settings.embedder_passage_prefix or "",
+        query_prefix=prefixes.query,
+        passage_prefix=prefixes.passage,
         semantic_threshold=settings.embedder_semantic_threshold or OTHERS_THRESHOLD,
         timeout_s=settings.model_timeout_s,
     )
@@ -156,11 +175,11 @@ def _endpoint(model: EndpointModel, store: Store, dimension: int | None) -> Endp
     return EndpointEmbedder(model, SqlVectorCache(store), dimension=dimension)
 
 
-def _base_url(settings: Settings) -> str:
+def _base_url(settings: Settings, model: str) -> str:
     url = settings.embedder_base_url or settings.model_base_url
     if url is None:
         raise InvalidInputError(
-            f"The embedder '{settings.embedder}' needs an endpoint; set MALMOI_EMBEDDER_BASE_URL (or "
+            f"The embedder '{ENDPOINT}{model}' needs an endpoint; set MALMOI_EMBEDDER_BASE_URL (or "
             "MALMOI_MODEL_BASE_URL) to an OpenAI-compatible API.",
             param="embedder_base_url",
         )

@@ -50,9 +50,9 @@ def _refuse_strange(settings: Settings, spec: str) -> None:
     known = spec in ("hashed", settings.embedder) or spec.startswith("openai:")
     folder = None if settings.models_dir is None or "/" in spec or spec in (".", "..") else settings.models_dir / spec
     if not known and (folder is None or not folder.is_dir()):
+        ours = ", ".join(f"'{name}'" for name in dict.fromkeys(("hashed", _named(settings.embedder))))
         raise InvalidInputError(
-            f"There is no embedder '{spec}' here; name 'hashed', '{_named(settings.embedder)}', 'openai:<model>' or a "
-            "folder in MODELS_DIR.",
+            f"There is no embedder '{spec}' here; name {ours}, 'openai:<model>' or a folder in MODELS_DIR.",
             param="embedder",
             code="model_not_found",
         )

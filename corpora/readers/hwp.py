@@ -24,6 +24,8 @@ _HWP3 = b"HWP Document File"
 _IMAGE = re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,500}\)")
 _HEADING = re.compile(r"^#{1,5} ")
 _LONGEST_HEADING = 120
+#: The line below a table's first row; the library writes down that its cells are on the left, as all are.
+_RULE = re.compile(r"^\|(?: :-{3,} \|)+$", re.MULTILINE)
 #: Blank lines between two items of one list.
 _LOOSE_ITEMS = re.compile(r"^([ ]*(?:-|\d{1,3}\.) [^\n]*)\n\n+(?=[ ]*(?:-|\d{1,3}\.) )", re.MULTILINE)
 
@@ -107,6 +109,7 @@ def _document(name: str, markdown: str, title: str | None, sections: int) -> Ext
     images = len(_IMAGE.findall(markdown))
     markdown = replace_spans(_IMAGE.sub("", markdown), COMMENT, lambda _: "")
     markdown = replace_spans(markdown, TABLE, lambda html: f"\n\n{table_markdown(html, name, budget)}\n\n")
+    markdown = _RULE.sub(lambda rule: rule.group().replace(":", ""), markdown)
     markdown = _LOOSE_ITEMS.sub(r"\1\n", markdown)
     lines = [line.rstrip() for line in markdown.split("\n")]
     contents = contents_lines(lines)

@@ -35,8 +35,8 @@ class Package:
         name: The file, for messages.
 
     Raises:
-        UnreadableDocumentError: no zip or a cut one (``damaged_file``), a password (``encrypted``), sizes beyond the
-            limits (``document_too_large``).
+        UnreadableDocumentError: no zip or a cut one (``damaged_file``), sizes beyond the limits
+            (``document_too_large``).
     """
 
     def __init__(self, data: bytes, name: str) -> None:
@@ -58,8 +58,6 @@ class Package:
         # Members laid over one another would count once in the packed size and many times when unpacked.
         if unpacked > limits.RATIO_FLOOR and unpacked / max(1, len(data)) > limits.MAX_RATIO:
             raise too_large(name, "unpacks to too many times its size: a zip bomb.")
-        if any(member.flag_bits & 1 for member in members):
-            raise unreadable(name, "encrypted", "is locked with a password; save it without one.")
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in members:
             if not member.is_dir():
@@ -85,11 +83,14 @@ class Package:
         """The bytes of a member.
 
         Raises:
-            UnreadableDocumentError: it is not there or its bytes are damaged (``damaged_file``).
+            UnreadableDocumentError: it is not there or its bytes are damaged (``damaged_file``), or it is locked with
+                a password (``encrypted``).
         """
         info = self._members.get(member)
         if info is None:
             raise unreadable(self.name, "damaged_file", f"lacks its part '{member}'.")
+        if info.flag_bits & 1:
+            raise unreadable(self.name, "encrypted", f"locks '{member}' with a password; save it without one.")
         try:
             return self._zip.read(info)
         except (

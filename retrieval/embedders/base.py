@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = [
     "OTHERS_THRESHOLD",
     "Embedder",
     "MemoryVectors",
+    "Prefixed",
+    "Prefixes",
     "TokenLimited",
     "VectorCache",
     "Vectors",
@@ -71,6 +74,24 @@ class Embedder(Protocol):
 
     def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
         """One vector for each question with its answer, where it has one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prefixes:
+    """What the model wants to see before a text."""
+
+    query: str  #: Before a question that looks for passages.
+    passage: str  #: Before a passage.
+
+
+@runtime_checkable
+class Prefixed(Protocol):
+    """An embedder that sets something before texts; with other prefixes it is another embedder."""
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What it sets before questions and before passages."""
         ...
 
 

@@ -20,7 +20,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from retrieval.embedders.base import OTHERS_THRESHOLD, VectorCache, Vectors, composed, paired, text_key, unit_rows
+from retrieval.embedders.base import (
+    OTHERS_THRESHOLD,
+    Prefixes,
+    VectorCache,
+    Vectors,
+    composed,
+    paired,
+    text_key,
+    unit_rows,
+)
 from retrieval.embedders.endpoint_wire import EndpointWire, Patience, TooManyTextsError
 from retrieval.embedders.errors import EmbeddingNonsenseError
 
@@ -87,12 +96,12 @@ class EndpointEmbedder:
         host = urlsplit(model.base_url).netloc.rpartition("@")[2].lower()
         # Without the length of a vector: it is not known yet when a job begins again and looks for what it has.
         self._source = f"openai-{_digest(model.model, host)}"
-        self._prefixes = _digest(model.query_prefix, model.passage_prefix)
+        self.prefixes = Prefixes(query=model.query_prefix, passage=model.passage_prefix)
 
     @property
     def fingerprint(self) -> str:
         """Model, host, prefixes, length of a vector; weights cannot be seen from here."""
-        return f"{self._source}-{self._prefixes}-{self.dimension}"
+        return f"{self._source}-{_digest(self.prefixes.query, self.prefixes.passage)}-{self.dimension}"
 
     @property
     def dimension(self) -> int:
@@ -114,11 +123,11 @@ class EndpointEmbedder:
 
     def embed_counted(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """As ``embed``, with the tokens that the endpoint counted; what was in the cache costs none."""
-        return self._filled(texts, self._given.passage_prefix, keep=True)
+        return self._filled(texts, self.prefixes.passage, keep=True)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of questions, with their prefix; the last ones are remembered, none is stored."""
-        return self._filled(texts, self._given.query_prefix, keep=False)[0]
+        return self._filled(texts, self.prefixes.query, keep=False)[0]
 
     def embed_pairs(self, pairs: Sequence[tuple[str, str | None]]) -> Vectors:
         """Question and answer as one passage, a line each."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.errors import MissingExtraError
+from retrieval.embedders.base import Prefixes
 from retrieval.embedders.errors import UnusableEmbedderError
 
 __all__ = ["Prefixes", "Signature", "check_folder", "folder_hash", "folder_signature", "local_folder", "read_prefixes"]
@@ -37,14 +38,6 @@ _QUERY_NAMES = ("query", "search_query")
 _PASSAGE_NAMES = ("document", "passage", "corpus", "search_document")
 #: Relative path, bytes, nanoseconds: changes when a file is replaced.
 Signature = tuple[tuple[str, int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prefixes:
-    """What the model wants to see before a text."""
-
-    query: str  #: Before a question that looks for passages.
-    passage: str  #: Before a passage.
 
 
 def local_folder(name: str) -> Path:

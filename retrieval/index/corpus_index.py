@@ -236,6 +236,7 @@ class CorpusIndex:
         )
         with whole_folder(folder) as temporary:
             self._vectors.write(temporary / VECTORS)
+            self._vectors.write_columns(temporary)
             self._lexical.save(temporary / LEXICAL)
             seal(temporary, manifest)
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from corpora.errors import MalmoiError
 
@@ -42,8 +43,9 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-#: Files are hashed in blocks of this size by two threads: a file of 400 MB takes 0.2 s instead of 0.4 s.
+FORMAT = 2
+#: Files are hashed in blocks of this size by two threads. What is looked for is damage, not malice: XXH3 reads as fast
+#: as the memory, SHA-256 took half of the time of loading.
 BLOCK = 16 * 2**20
 #: Read at a time, so that a block is hashed while it is in the processor's cache.
 PIECE = 2**20
@@ -127,7 +129,7 @@ def open_sealed(folder: Path) -> Manifest:
 
 
 def _measured(path: Path) -> tuple[int, str]:
-    """Size in bytes, and SHA-256 over the SHA-256 of each block."""
+    """Size in bytes, and SHA-256 over the XXH3 of each block."""
     size = path.stat().st_size
     with path.open("rb") as handle, ThreadPoolExecutor(2) as threads:
         blocks = threads.map(lambda start: _block(handle.fileno(), start), range(0, size, BLOCK))
@@ -135,7 +137,7 @@ def _measured(path: Path) -> tuple[int, str]:
 
 
 def _block(descriptor: int, start: int) -> bytes:
-    found, piece = hashlib.sha256(), bytearray(PIECE)
+    found, piece = xxhash.xxh3_128(), bytearray(PIECE)
     for at in range(start, start + BLOCK, PIECE):
         read = os.preadv(descriptor, [piece], at)
         found.update(memoryview(piece)[:read])

@@ -59,7 +59,7 @@ def test_an_endpoint_by_settings(server: EmbeddingServer, tmp_path: Path) -> Non
     services = _services(tmp_path, model_base_url=server.base_url, model_api_key="sk-model")
     first = embedder_for(services, "openai:tiny", None, ())
     vectors = first.embed(TEXTS)
-    assert state_of(first) == {"dimension": 16}
+    assert state_of(first) == {"dimension": 16, "query_prefix": "", "passage_prefix": ""}
     again = embedder_for(services, "openai:tiny", state_of(first), ())
     assert again is embedder_for(services, "openai:tiny", state_of(first), ())
     assert (again.embed(TEXTS) == vectors).all()

@@ -113,6 +113,29 @@ def test_another_embedder_is_built_beside_the_old_one(
         assert sum(server.embedded.values()) == sent
 
 
+def test_a_corpus_keeps_its_prefixes_until_it_is_built_again(
+    services: Services, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus_id, ids = filled(services, run_next)
+    with embedding_server() as server:
+        asking = with_endpoint(services, server)
+        settings = {"embedder_query_prefix": "query: ", "embedder_passage_prefix": "passage: "}
+        other = replace(asking, settings=asking.settings.model_copy(update=settings))
+        for services_now, prefix in ((asking, ""), (other, "passage: ")):
+            index_jobs.build_again(services_now, corpus_id, "openai:작은-모델")
+            monkeypatch.setattr("app.services.indexing.build", _with(services_now))
+            run_next("index")
+            monkeypatch.undo()
+            assert all(text.startswith(prefix) for text in list(server.embedded)[-3:])
+            before = len(server.embedded)
+            # Whatever the settings have become, the question goes out as the passages did.
+            for asker in (asking, other):
+                query = f"도크란 무엇인가요? {prefix}{asker is asking}"
+                assert first(asker, corpus_id, query)["document_id"] == ids["도크.md"]
+            asked = list(server.embedded)[before:]
+            assert [text.startswith("query: ") for text in asked] == [bool(prefix)] * 2
+
+
 def _with(services: Services) -> Any:
     from app.services.corpus_index import build
 

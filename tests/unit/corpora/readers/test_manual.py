@@ -9,9 +9,10 @@ import pytest
 from corpora.markdown import blocks
 from corpora.readers import READERS, ReadDocument, read_document
 from tests import fixture_writer as manual
+from tests.fixture_hwp import hwp_of
 
 #: Formats that hold the whole manual; the others hold its table or its texts.
-WHOLE = (".md", ".html", ".docx", ".pptx", ".pdf", ".hwpx")
+WHOLE = (".md", ".html", ".docx", ".pptx", ".pdf", ".hwp", ".hwpx")
 ROWS = [f"| {' | '.join(row)} |" for row in manual.TABLE]
 
 
@@ -41,13 +42,14 @@ def test_headings_steps_cells_and_note(suffix: str) -> None:
     assert unicodedata.is_normalized("NFC", document.text)
 
 
-def test_hwp_gives_back_headings_and_steps() -> None:
-    document = read(".hwp")
-    assert document.title == manual.TITLE
-    assert headings(document) == [(1, manual.TITLE), (2, manual.SECTIONS[0]), (2, manual.SECTIONS[1])]
-    steps = next(block for block in blocks(document.text) if block.kind == "list")
-    assert steps.text.split("\n") == [f"{n}. {step}" for n, step in enumerate(manual.STEPS, start=1)]
-    assert document.text.rstrip().endswith(manual.NOTE)
+def test_merged_cells_of_hwp_stand_in_every_row_that_they_span() -> None:
+    rows = [
+        [("구분", 1, 1), ("기준", 2, 1)],
+        [("입고", 1, 2), ("오전 9시", 1, 1), ("도크 1", 1, 1)],
+        [("오후 2시", 1, 1), ("도크 2", 1, 1)],
+    ]
+    text = read_document(hwp_of([(1, "입고 기준"), rows, (0, "끝")]), "기준.hwp").text
+    assert "| 구분 | 기준 |  |\n| --- | --- | --- |\n| 입고 | 오전 9시 | 도크 1 |\n| 입고 | 오후 2시 | 도크 2 |" in text
 
 
 def test_a_workbook_keeps_sheet_names_and_cells() -> None:

@@ -48,6 +48,16 @@ def test_members_in_order_with_their_own_errors() -> None:
     assert codes(rest) == codes(found[2:])
 
 
+def test_a_locked_member_fails_alone() -> None:
+    data = bytearray(zipped([("가.md", TEXT), ("나.md", TEXT + "\n\n나")]))
+    # The first entry's flags, in front of its bytes and in the directory: encrypted.
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1
+    found = list(read_archive(bytes(data), "자료.zip"))
+    assert codes(found) == [("자료.zip/가.md", "encrypted"), ("자료.zip/나.md", None)]
+    assert found[0].sha256 is None
+
+
 def test_zips_too_deep_and_zips_of_nothing() -> None:
     deep = zipped([("가.md", TEXT)])
     for level in range(limits.MAX_ARCHIVE_DEPTH):
