@@ -35,6 +35,8 @@ _KINDS: dict[str, BlockKind] = {
 }
 #: Beginnings of what may be parted from what stands before it, inside a block.
 _INNER = frozenset((*_KINDS, "list_item_open", "tr_open"))
+#: Lines that the parser is given at a time: a thousand paragraphs of a letter take 2 MB while they are parsed.
+WINDOW = 2_000
 _HTML_ROW = re.compile(r"\s*<tr\b", re.IGNORECASE)
 
 
@@ -111,13 +113,36 @@ def _walk(text: str, *, seams: bool) -> Iterator[tuple[Block, tuple[Seam, ...]]]
         end = offsets[min(skipped, len(offsets) - 1)]
         front = Block(kind="front_matter", start=0, end=len(text[:end].rstrip("\n")), text=text[:end].rstrip())
         yield front, tuple(Seam(offsets[line], 2) for line in range(2, skipped - 1)) if seams else ()
-    # Blank lines in place of the front matter keep line numbers equal.
-    source = "\n".join([""] * skipped + lines[skipped:])
-    stream = _block_parser().parse(source)
-    tops = [i for i, t in enumerate(stream) if t.level == 0 and t.map is not None and t.type in _KINDS]
-    for index, behind in itertools.pairwise([*tops, len(stream)]):
-        block = _block(stream[index], stream[index + 1] if index + 1 < len(stream) else None, text, offsets)
-        yield block, _seams(stream[index:behind], lines, offsets) if seams else ()
+    for tokens, following in _top_level(lines, skipped):
+        yield _block(tokens[0], following, text, offsets), _seams(tokens, lines, offsets) if seams else ()
+
+
+def _top_level(lines: list[str], first: int) -> Iterator[tuple[list[Token], Token | None]]:
+    """The tokens of each top-level block from line ``first`` on, and the one behind its opening.
+
+    The parser makes a kilobyte and more of every line, so it is given a window of lines at a time. Blocks but the last
+    of a window are what they are in the whole text, for Markdown never goes back on a block that another one follows;
+    the last one is read again with more lines.
+    """
+    window = WINDOW
+    while first < len(lines):
+        end = min(first + window, len(lines))
+        stream = _block_parser().parse("\n".join(lines[first:end]))
+        for token in stream:
+            if token.map is not None:
+                token.map = [token.map[0] + first, token.map[1] + first]
+        tops = [i for i, t in enumerate(stream) if t.level == 0 and t.map is not None and t.type in _KINDS]
+        whole = end == len(lines)
+        if not whole and len(tops) < 2:
+            window *= 2
+            continue
+        for index, behind in itertools.pairwise([*tops, len(stream)] if whole else tops):
+            yield stream[index:behind], stream[index + 1] if index + 1 < len(stream) else None
+        if whole:
+            return
+        last = stream[tops[-1]].map
+        assert last is not None
+        first, window = last[0], WINDOW
 
 
 def _seams(tokens: list[Token], lines: list[str], offsets: list[int]) -> tuple[Seam, ...]:

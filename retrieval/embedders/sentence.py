@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import MissingExtraError
-from retrieval.embedders.base import OTHERS_THRESHOLD, Vectors, composed, paired, unit_rows
+from retrieval.embedders.base import OTHERS_THRESHOLD, Prefixes, Vectors, composed, paired, unit_rows
 from retrieval.embedders.errors import EmbeddingNonsenseError, UnusableEmbedderError
 from retrieval.embedders.model_folder import check_folder, folder_hash, folder_signature, read_prefixes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,6 +31,30 @@ class CorpusDeleted(Answer):
     deleted: Literal[True]
 
 
+class DocumentChanges(Answer):
+    """What the newest file of a document's name came to. Counts and chunks stand there where it became a revision."""
+
+    revision: int | None = Field(description="The revision that it became; null where the earlier one stays.")
+    sha256: str = Field(description="Of the bytes before; where the earlier revision stays, of those not taken.")
+    added: list[str] = Field(default=[], description="Chunks that are new.")
+    removed: list[str] = Field(default=[], description="Chunks that are gone.")
+    kept: int = Field(default=0, description="Chunks of equal text and headings; they keep id and vector.")
+    moved: int = Field(default=0, description="Of the kept ones, those at another place.")
+    error: JobError | None = Field(default=None, description="Why it was not taken, or is not searched yet.")
+    separate_document_id: str | None = Field(
+        default=None, description="The document that it became because it is another text under the same name."
+    )
+
+
+class SimilarDocument(Answer):
+    """A document of the corpus that says nearly the same."""
+
+    document_id: str
+    filename: str
+    share: float = Field(description="Share of this document's sentences that the other one has too, by their length.")
+    other_share: float = Field(description="Share of the other one's sentences that this one has.")
+
+
 class Document(Answer):
     """An uploaded document."""
 
@@ -51,8 +75,8 @@ class Document(Answer):
     encoding: str | None = Field(description="How the bytes were read; `binary` for formats that are no text.")
     language: str | None = Field(description="By its script, as in BCP 47: `ko`, `ja`, `zh`, `und-Latn`, `und`.")
     revision: int = Field(description="Grows when another upload of the same file name takes its place.")
-    changes: dict[str, Any] | None = Field(description="What the last revision changed; null for the first.")
-    similar: list[dict[str, Any]] = Field(description="Documents of the corpus that say nearly the same.")
+    changes: DocumentChanges | None = Field(description="What the last revision changed; null for the first.")
+    similar: list[SimilarDocument] = Field(description="Documents of the corpus that say nearly the same.")
     characters: int
     chunk_count: int
     warnings: list[str]

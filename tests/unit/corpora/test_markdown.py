@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.markdown import blocks, plain
+from corpora import markdown
+from corpora.markdown import blocks, plain, seamed
 
 PAGE = """---
 title: 입고
@@ -78,3 +80,37 @@ def test_blocks_are_in_order_and_inside(text: str) -> None:
     for block in blocks(text):
         assert end <= block.start <= block.end <= len(text)
         end = block.end
+
+
+TRICKY = """가
+나다
+# 제목
+===
+---
+- 항목
+2. 단계
+    들여쓴 줄
+```
+~~~ 코드
+> 인용
+| 가 | 나 |
+| --- | --- |
+<div>
+</div>
+<!-- 주석
+-->
+<pre>
+</pre>
+[참조]: /입고
+'제목'"""
+LINES = st.lists(st.sampled_from(["", "", "   ", "\t탭", *TRICKY.split("\n")]), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=LINES, window=st.integers(1, 6))
+def test_reading_by_windows_changes_nothing(lines: list[str], window: int) -> None:
+    text = "\n".join(lines)
+    whole = seamed(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markdown, "WINDOW", window)
+        assert seamed(text) == whole
