@@ -5,9 +5,10 @@ A document is a set of units, its sentences and lines without blanks and marks, 
 weighs less the more of them have it, in share and whole alike, so that it makes nobody alike; versions whose every
 unit is that common still are.
 
-``UnitIndex`` is filled document by document, from texts or from stored chunks; a look-up costs what the document is
-long, not what the index holds. Exact repeats only: a sentence with one word changed is another sentence. Where the
-question is whether one file is a new version of another, ``same_manual`` looks closer. Knows no store.
+``UnitIndex`` is filled document by document, from texts, from stored chunks or from units that were kept (``packed``);
+a look-up costs what the document is long, not what the index holds. Exact repeats only: a sentence with one word
+changed is another sentence. Where the question is whether one file is a new version of another, ``same_manual`` looks
+closer. Knows no store.
 """
 
 from __future__ import annotations
@@ -18,7 +19,19 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["SAME_MANUAL", "THRESHOLD", "Similar", "UnitIndex", "same_manual", "similar_documents"]
+import numpy as np
+
+__all__ = [
+    "SAME_MANUAL",
+    "THRESHOLD",
+    "Similar",
+    "UnitIndex",
+    "packed",
+    "same_manual",
+    "similar_documents",
+    "units_of",
+    "unpacked",
+]
 
 #: Share from which two documents are reported: with a fifth of the sentences replaced 0.68 to 0.88 is left, with half
 #: 0.41 to 0.60; different pages of one product's manual that repeat each other's procedures reach 0.60 (Korean, 154
@@ -34,6 +47,7 @@ CROWD = 32
 #: Words of a shingle of ``same_manual``.
 SHINGLE = 3
 
+_PACKED = np.dtype([("unit", "<u8"), ("size", "<u4")])
 _END = re.compile(r"(?<=[.!?。！？])\s+|\n")
 _MARKS = re.compile(r"[\W_]+")
 
@@ -73,8 +87,11 @@ class UnitIndex:
 
     def add_passages(self, document_id: str, passages: Iterable[str]) -> None:
         """Keep a document that is at hand in passages, such as the texts of its stored chunks."""
+        self.add_units(document_id, units_of(passages))
+
+    def add_units(self, document_id: str, units: dict[int, int]) -> None:
+        """Keep a document whose units are known; the dict is kept too."""
         self.remove(document_id)
-        units = _units(passages)
         self._documents[document_id] = units
         for unit in units:
             holders = self._holders.get(unit)
@@ -106,7 +123,7 @@ class UnitIndex:
 
     def similar(self, document_id: str, text: str, threshold: float = THRESHOLD) -> list[Similar]:
         """Known documents that share at least ``threshold`` of this one or of themselves, most alike first."""
-        return self._similar(document_id, _units((text,)), threshold)
+        return self._similar(document_id, units_of((text,)), threshold)
 
     def similar_to(self, document_id: str, threshold: float = THRESHOLD) -> list[Similar]:
         """The same for a document that is kept itself; KeyError where it is not."""
@@ -208,8 +225,8 @@ def same_manual(old_text: str, new_text: str) -> float:
     return 2 * len(old & new) / (len(old) + len(new))
 
 
-def _units(passages: Iterable[str]) -> dict[int, int]:
-    """Sentences and lines as hashes, with the number of letters and digits in each."""
+def units_of(passages: Iterable[str]) -> dict[int, int]:
+    """Sentences and lines as hashes of 64 bits, with the number of letters and digits in each."""
     found: dict[int, int] = {}
     for passage in passages:
         for piece in _END.split(unicodedata.normalize("NFC", passage).casefold()):
@@ -218,6 +235,17 @@ def _units(passages: Iterable[str]) -> dict[int, int]:
                 digest = hashlib.blake2b(letters.encode(), digest_size=8).digest()
                 found[int.from_bytes(digest, "big")] = len(letters)
     return found
+
+
+def packed(units: Mapping[int, int]) -> bytes:
+    """The units as bytes, 12 each, little end first."""
+    return np.array(list(units.items()), dtype=_PACKED).tobytes() if units else b""
+
+
+def unpacked(data: bytes) -> dict[int, int]:
+    """What ``packed`` was given."""
+    pairs = np.frombuffer(data, dtype=_PACKED)
+    return dict(zip(pairs["unit"].tolist(), pairs["size"].tolist(), strict=True))
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:

@@ -241,5 +241,5 @@ class EncodedRows(Sequence[EncodedRow]):
                 columns[name].append(pa.ListArray.from_arrays(pa.array(offsets), part))
             first = last
         table = pa.table({name: pa.chunked_array(parts) for name, parts in columns.items()})
-        # A name for the library's cache, which is not used; by itself it would pickle the table to make one of its hash.
+        # A name for the library's cache, which is not used; by itself it would pickle the whole table for one.
         return Dataset(table, fingerprint=uuid.uuid4().hex)

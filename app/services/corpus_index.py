@@ -8,15 +8,16 @@ the index that its row names until the next one is whole on the disk. Jobs call 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.jobs.kinds import JobContext
 from app.services.context import Services
+from app.services.document_states import BATCH
 from app.services.embedders import embedder_for, state_of
 from app.store.jobs import hold
-from app.store.queries import Session, change, count, find, listed
+from app.store.queries import change, count, find, listed, values
 from app.store.tables import ChunkRow, CorpusRow
 from corpora.errors import MalmoiError
 from corpora.korean.analyse import forget, prefetch
@@ -121,7 +122,7 @@ class _Before:
     fingerprint: str | None
     generation: int
     embedder: Embedder
-    texts: Mapping[int, str]
+    numbers: Sequence[int]  #: Of all chunks, ascending.
     current: tuple[Path, ...]  #: The folder that is searched now, if any.
 
 
@@ -130,21 +131,23 @@ def _before(services: Services, corpus_id: str, wanted: str | None) -> _Before |
         corpus = find(session, CorpusRow, CorpusRow.id == corpus_id)
         if corpus is None:
             return None
-        texts = _texts(session, corpus_id)
-    if not texts:
+        numbers = [number for (number,) in values(session, [ChunkRow.seq], ChunkRow.corpus_id == corpus_id)]
+    if not numbers:
         return None
     spec = wanted or corpus.embedder or services.settings.embedder
     # Who names an embedder wants everything anew, word weights included.
     same = wanted is None and corpus.embedder_fingerprint is not None
-    # Evenly drawn: all sections of all documents have a say.
-    sample = list(texts.values())[:: max(1, len(texts) // FIT_TEXTS)]
+    sample: list[str] = []
+    if spec == "hashed" and not same:
+        # Evenly drawn: all sections of all documents have a say.
+        sample = list(_texts(services, numbers[:: max(1, len(numbers) // FIT_TEXTS)]).values())
     embedder = embedder_for(services, spec, corpus.embedder_state if same else None, sample)
     return _Before(
         spec=spec,
         fingerprint=corpus.embedder_fingerprint if same else None,
         generation=corpus.index_generation,
         embedder=embedder,
-        texts=texts,
+        numbers=numbers,
         current=_current(services, corpus),
     )
 
@@ -167,10 +170,14 @@ def _emptied(services: Services, context: JobContext, corpus_id: str) -> Built:
     return Built(chunks=0)
 
 
-def _texts(session: Session, corpus_id: str) -> dict[int, str]:
-    """What is embedded of each chunk, by its number."""
-    rows = listed(session, ChunkRow, ChunkRow.corpus_id == corpus_id, order_by=ChunkRow.seq)
-    return {row.seq: shown(chunk_record(row)) for row in rows}
+def _texts(services: Services, numbers: Sequence[int]) -> dict[int, str]:
+    """What is embedded of each of these chunks, by its number; one that is gone meanwhile is left out."""
+    found: dict[int, str] = {}
+    for start in range(0, len(numbers), BATCH):
+        wanted = ChunkRow.seq.in_(numbers[start : start + BATCH])
+        with services.store.read() as session:
+            found |= {row.seq: shown(chunk_record(row)) for row in listed(session, ChunkRow, wanted)}
+    return found
 
 
 def build(services: Services, context: JobContext, corpus_id: str, wanted: str | None = None) -> Built:
@@ -185,7 +192,7 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
     before = _before(services, corpus_id, wanted)
     if before is None:
         return _emptied(services, context, corpus_id)
-    embedder, texts = before.embedder, before.texts
+    embedder, numbers = before.embedder, before.numbers
     old = (
         None if before.fingerprint is None else index_folder(services, corpus_id, before.fingerprint, before.generation)
     )
@@ -193,14 +200,14 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
     if index is None:
         index, old = CorpusIndex.empty(embedder), None
     known = index.ids()
-    gone, missing = sorted(known - texts.keys()), sorted(texts.keys() - known)
+    gone, missing = sorted(known.difference(numbers)), sorted(set(numbers) - known)
     if old is not None and not gone and not missing:
-        return Built(chunks=len(texts))
+        return Built(chunks=len(numbers))
     index.remove(gone)
     try:
-        _add(context, index, {number: texts[number] for number in missing}, embedder)
+        _add(services, context, index, missing, embedder)
     except _StoppedError:
-        return Built(chunks=len(texts), stopped=True)
+        return Built(chunks=len(numbers), stopped=True)
     new = index_folder(services, corpus_id, embedder.fingerprint, before.generation + 1)
     index.save(new)
     with services.store.write(durable=True) as session:
@@ -218,17 +225,20 @@ def build(services: Services, context: JobContext, corpus_id: str, wanted: str |
         shutil.rmtree(services.folder("indexes", corpus_id), ignore_errors=True)
         return Built(chunks=0)
     _sweep(services.folder("indexes", corpus_id), keep={new, *before.current})
-    return Built(chunks=len(texts), added=len(missing), removed=len(gone))
+    return Built(chunks=len(index), added=len(missing), removed=len(gone))
 
 
-def _add(context: JobContext, index: CorpusIndex, texts: Mapping[int, str], embedder: Embedder) -> None:
-    numbers = list(texts)
+def _add(
+    services: Services, context: JobContext, index: CorpusIndex, numbers: Sequence[int], embedder: Embedder
+) -> None:
     cut = 0
     for start in range(0, len(numbers), SLICE):
         if context.should_stop():
             raise _StoppedError("The index job was asked to stop.")
-        some = numbers[start : start + SLICE]
-        shown_texts = [texts[number] for number in some]
+        texts = _texts(services, numbers[start : start + SLICE])
+        if not texts:
+            continue  # deleted meanwhile
+        some, shown_texts = list(texts), list(texts.values())
         # Both halves read the same morphemes.
         prefetch(shown_texts)
         try:

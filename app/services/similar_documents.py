@@ -6,6 +6,7 @@ is ``retrieval.similar_documents``'s. Exact copies never come here: the same byt
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,9 +14,9 @@ from app.jobs.kinds import JobContext
 from app.services.context import Services
 from app.services.document_states import BATCH, read_conditions
 from app.store.jobs import hold
-from app.store.queries import Session, listed, lock
-from app.store.tables import ChunkRow, CorpusRow, DocumentRow
-from retrieval.similar_documents import Similar, UnitIndex
+from app.store.queries import Session, listed, lock, remove, values
+from app.store.tables import ChunkRow, CorpusRow, DocumentRow, DocumentUnitsRow
+from retrieval.similar_documents import Similar, UnitIndex, packed, units_of, unpacked
 
 __all__ = ["forget_similar", "tell_similar"]
 
@@ -24,12 +25,14 @@ MAX_TOLD = 20
 
 
 def tell_similar(services: Services, context: JobContext, corpus_id: str) -> None:
-    """Compare what this job has read with every document of the corpus, in time that grows with their text."""
+    """Compare what this job has read with every document of the corpus, reading only what is new."""
     with services.store.read() as session:
         fresh = {row.id: row.filename for row in listed(session, DocumentRow, *read_conditions(corpus_id))}
-        if not fresh:
-            return
-        units = _units(session, corpus_id)
+    if not fresh:
+        return
+    units = _units(services, context, corpus_id)
+    if units is None:
+        return
     told = 0
     for document_id, name in fresh.items():
         if context.should_stop():
@@ -46,14 +49,50 @@ def tell_similar(services: Services, context: JobContext, corpus_id: str) -> Non
                 context.event("warn", _sentence(name, pair), data={"code": "similar_documents"} | pair)
 
 
-def _units(session: Session, corpus_id: str) -> UnitIndex:
+def _units(services: Services, context: JobContext, corpus_id: str) -> UnitIndex | None:
+    """The sentences of all documents: those that were kept, and of the others out of their chunks; None to stop."""
+    with services.store.read() as session:
+        read = (DocumentRow.corpus_id == corpus_id, DocumentRow.chunk_count > 0)
+        current: dict[str, str] = dict(values(session, [DocumentRow.id, DocumentRow.sha256], *read))
+        of_corpus = DocumentUnitsRow.corpus_id == corpus_id
+        kept = {
+            row.document_id: unpacked(row.units)
+            for row in listed(session, DocumentUnitsRow, of_corpus, order_by=DocumentUnitsRow.document_id)
+            if current.get(row.document_id) == row.sha256
+        }
+    missing = [(name, sha256) for name, sha256 in current.items() if name not in kept]
+    for start in range(0, len(missing), BATCH):
+        if context.should_stop():
+            return None
+        kept |= _keep(services, context, corpus_id, dict(missing[start : start + BATCH]))
     units = UnitIndex()
-    passages: dict[str, list[str]] = {}
-    for chunk in listed(session, ChunkRow, ChunkRow.corpus_id == corpus_id):
-        passages.setdefault(chunk.document_id, []).append(chunk.text)
-    for document_id, texts in passages.items():
-        units.add_passages(document_id, texts)
+    for name in current:
+        units.add_units(name, kept.get(name, {}))
     return units
+
+
+def _keep(
+    services: Services, context: JobContext, corpus_id: str, documents: Mapping[str, str]
+) -> dict[str, dict[int, int]]:
+    """Units of documents (id to sha256) out of their chunks, kept for the next time."""
+    passages: defaultdict[str, list[str]] = defaultdict(list)
+    with services.store.read() as session:
+        for row in listed(session, ChunkRow, ChunkRow.document_id.in_(documents)):
+            passages[row.document_id].append(row.text)
+    found = {name: units_of(texts) for name, texts in passages.items()}
+    with services.store.write() as session:
+        hold(session, context.job_id, context.attempt)
+        lock(session, CorpusRow, CorpusRow.id == corpus_id)
+        # Of one that was deleted or replaced since its chunks were read nothing is kept.
+        same = (DocumentRow.id.in_(found), DocumentRow.corpus_id == corpus_id)
+        there = {name for name, sha256 in values(session, [DocumentRow.id, DocumentRow.sha256], *same)
+                 if sha256 == documents[name]}  # fmt: skip
+        remove(session, DocumentUnitsRow, DocumentUnitsRow.document_id.in_(there))
+        session.add_all(
+            DocumentUnitsRow(document_id=name, corpus_id=corpus_id, sha256=documents[name], units=packed(found[name]))
+            for name in sorted(there)
+        )
+    return found
 
 
 def _note(session: Session, document_id: str, found: Iterable[Similar]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.table_base import AUTO, CASCADE, Base, Seq
 
-__all__ = ["ChunkRow", "CorpusRow", "DocumentRow", "EmbeddingRow"]
+__all__ = ["ChunkRow", "CorpusRow", "DocumentRow", "DocumentUnitsRow", "EmbeddingRow"]
 
 
 class CorpusRow(Base):
@@ -92,6 +92,19 @@ class ChunkRow(Base):
     headings: Mapped[list[Any]]
     #: Page, slide, sheet or file that it begins on (``page 3``); None where the format has none.
     place: Mapped[str | None]
+
+
+class DocumentUnitsRow(Base):
+    """The sentences of a document as hashes, so that documents are compared without reading every chunk again."""
+
+    __tablename__ = "document_units"
+    __table_args__ = ()
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete=CASCADE), primary_key=True)
+    corpus_id: Mapped[str] = mapped_column(index=True)
+    #: Of the document whose text they are; a newer revision has another one.
+    sha256: Mapped[str]
+    #: As ``retrieval.similar_documents.packed`` writes them.
+    units: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class EmbeddingRow(Base):

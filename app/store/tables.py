@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.store.corpus_tables import ChunkRow, CorpusRow, DocumentRow, EmbeddingRow
+from app.store.corpus_tables import ChunkRow, CorpusRow, DocumentRow, DocumentUnitsRow, EmbeddingRow
 from app.store.table_base import AUTO, CASCADE, Base, Seq
 from app.store.training_tables import AdapterRow, CheckpointRow, FileRow
 
@@ -23,6 +23,7 @@ __all__ = [
     "CorpusRow",
     "DatasetRow",
     "DocumentRow",
+    "DocumentUnitsRow",
     "EmbeddingRow",
     "EventRow",
     "FileRow",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,8 +14,17 @@ from app.services.corpus_index import chunk_record
 from app.services.indexing import IndexParams, run_index
 from app.store.moved_chunks import ChunkPlaces
 from app.store.queries import find, listed
-from app.store.tables import AdapterRow, ChunkRow, DatasetRow, DocumentRow, SampleDocumentRow, SampleRow
+from app.store.tables import (
+    AdapterRow,
+    ChunkRow,
+    DatasetRow,
+    DocumentRow,
+    DocumentUnitsRow,
+    SampleDocumentRow,
+    SampleRow,
+)
 from corpora.records import Provenance, Span
+from retrieval.similar_documents import units_of
 from tests.integration.services.conftest import RunNext, context_of
 
 Send = Callable[..., dict[str, Any]]
@@ -197,6 +206,40 @@ def test_documents_that_say_nearly_the_same_are_told_on_both(services: Services,
     assert other["similar"] == []
     deletion.delete_document(services, second["id"])
     assert documents.get_document(services, first["id"])["similar"] == []
+
+
+def test_only_what_is_new_is_read_again_to_compare(
+    services: Services, send: Send, corpus_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def reading(passages: Iterable[str]) -> dict[int, int]:
+        texts = list(passages)
+        read.extend(texts)
+        return units_of(texts)
+
+    monkeypatch.setattr("app.services.similar_documents.units_of", reading)
+    first = send(manual(), "지침-2025.md")
+    assert any("송장" in text for text in read)
+    read.clear()
+    second = send(manual(실사="실사는 이제 석 달마다 한 번 합니다. "), "지침-2026.md")
+    assert "석 달" in "".join(read)
+    assert "달마다 한 번 합니다. 실사란" not in "".join(read)
+    assert [entry["document_id"] for entry in second["similar"]] == [first["id"]]
+    # A newer revision has other sentences: the pair ends, and what was kept of the earlier one counts no more.
+    send(
+        "# 창고 지침\n\n".encode() + manual(**{name: f"{name}은 따로 알립니다. " for name in SECTIONS}), "지침-2025.md"
+    )
+    with services.store.read() as session:
+        kept = {
+            row.document_id: row.sha256 for row in listed(session, DocumentUnitsRow, order_by=DocumentUnitsRow.units)
+        }
+        current = {row.id: row.sha256 for row in listed(session, DocumentRow, DocumentRow.corpus_id == corpus_id)}
+    assert kept == current
+    deletion.delete_document(services, second["id"])
+    with services.store.read() as session:
+        left = listed(session, DocumentUnitsRow, order_by=DocumentUnitsRow.document_id)
+    assert second["id"] not in {row.document_id for row in left}
 
 
 def test_a_version_that_waits_is_not_queued_twice(services: Services, send: Send, corpus_id: str) -> None:

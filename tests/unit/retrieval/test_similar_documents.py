@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpora.records import Document
 from retrieval.chunking import chunk_document
-from retrieval.similar_documents import SAME_MANUAL, UnitIndex, same_manual, similar_documents
+from retrieval.similar_documents import SAME_MANUAL, UnitIndex, packed, same_manual, similar_documents, unpacked
 
 PLACES = ("입고장", "출고장", "보관 구역", "반품 창구", "냉동 창고", "분류기 앞", "하역장", "포장대")
 THINGS = ("팔레트", "송장", "상자", "라벨", "지게차", "토트", "봉인", "명세서", "바코드", "단말기")
@@ -95,6 +95,12 @@ def test_stored_chunks_fill_the_index_as_texts_do() -> None:
     assert pair.share == 1.0
     assert "new" not in index
     assert len(index) == 1
+
+
+@given(st.dictionaries(st.integers(0, 2**64 - 1), st.integers(1, 2**32 - 1), max_size=20))
+def test_units_come_back_from_bytes(units: dict[int, int]) -> None:
+    assert unpacked(packed(units)) == units
+    assert len(packed(units)) == 12 * len(units)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 3), st.booleans()), max_size=25))
