@@ -94,6 +94,8 @@ def delete_corpus(services: Services, corpus_id: str) -> dict[str, Any]:
     with services.store.write(durable=True) as session:
         remove(session, ChunkRow, ChunkRow.corpus_id == corpus_id)
         uploaded = values(session, [DocumentRow.sha256, DocumentRow.created_at], DocumentRow.corpus_id == corpus_id)
+        renewed = listed(session, DocumentRow, DocumentRow.corpus_id == corpus_id, DocumentRow.pending.is_not(None))
+        uploaded += [(row.pending["sha256"], row.created_at) for row in renewed if row.pending]
         remove(session, DocumentRow, DocumentRow.corpus_id == corpus_id)
         remove(session, CorpusRow, CorpusRow.id == corpus_id)
         remove_unneeded(services, session, [(sha256, created_at) for sha256, created_at in uploaded])

@@ -35,6 +35,8 @@ def delete_document(services: Services, document_id: str, *, delete_samples: boo
         members = listed(session, DocumentRow, DocumentRow.archive_id == document_id)
         going = {one.id: one.similar for one in (row, *members)}
         uploaded = [(one.sha256, one.created_at) for one in (row, *members)]
+        # With the newer file that waits to take its place.
+        uploaded += [(one.pending["sha256"], one.created_at) for one in (row, *members) if one.pending]
         ids = list(going)
         touched = mark_source_deleted(session, ids)
         adapters = _trained_on(session, touched)

@@ -56,7 +56,8 @@ def remove_unneeded(services: Services, session: Session, uploads: Sequence[tupl
         some = hashes[start : start + 500]
         for column in (FileRow.sha256, DocumentRow.sha256):
             needed |= {sha256 for (sha256,) in values(session, [column], column.in_(some))}
-    if len(needed) < len(made):
+    needed |= _waiting(session)
+    if made.keys() - needed:
         # Whatever a job of any kind was given, an import included, stays.
         given = "\n".join(json.dumps(job.params) for job in listed(session, JobRow, JobRow.kind != "index"))
         needed |= {sha256 for sha256 in made.keys() - needed if sha256 in given}
@@ -78,6 +79,8 @@ def _needed(session: Session, job: JobRow | None, sha256: str) -> bool:
     """Whether anything but the import ``job`` rests on the bytes."""
     if count(session, FileRow, FileRow.sha256 == sha256) or count(session, DocumentRow, DocumentRow.sha256 == sha256):
         return True
+    if sha256 in _waiting(session):
+        return True
     # Whatever a kind calls it: a job keeps the bytes it was given, even when their file is deleted meanwhile.
     unfinished = listed(session, JobRow, JobRow.kind != IMPORT, JobRow.status.not_in(("succeeded", "cancelled")))
     if any(sha256 in json.dumps(other.params) for other in unfinished):
@@ -87,6 +90,12 @@ def _needed(session: Session, job: JobRow | None, sha256: str) -> bool:
     if job is not None:
         owners.discard(job.params["dataset_id"])
     return any(find(session, DatasetRow, DatasetRow.id == owner) is not None for owner in owners)
+
+
+def _waiting(session: Session) -> set[str]:
+    """Bytes of newer files that are to take a document's place."""
+    waiting = listed(session, DocumentRow, DocumentRow.pending.is_not(None))
+    return {row.pending["sha256"] for row in waiting if row.pending}
 
 
 def _uploaded_again(services: Services, sha256: str, created_at: float) -> bool:

@@ -44,6 +44,7 @@ class DocumentChanges(Answer):
     separate_document_id: str | None = Field(
         default=None, description="The document that it became because it is another text under the same name."
     )
+    same_as: str | None = Field(default=None, description="Another document that has the same bytes.")
 
 
 class SimilarDocument(Answer):

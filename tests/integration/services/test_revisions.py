@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -240,6 +243,25 @@ def test_only_what_is_new_is_read_again_to_compare(
     with services.store.read() as session:
         left = listed(session, DocumentUnitsRow, order_by=DocumentUnitsRow.document_id)
     assert second["id"] not in {row.document_id for row in left}
+
+
+def test_bytes_that_wait_for_their_turn_are_kept_and_go_with_their_document(
+    services: Services, send: Send, corpus_id: str
+) -> None:
+    first = send(manual())
+    newer = manual(실사="실사는 이제 석 달마다 한 번 합니다. ")
+    uploads.upload_documents(services, corpus_id, [("지침.md", None, newer)])
+    sha256 = hashlib.sha256(newer).hexdigest()
+    long_ago = time.time() - 7200
+    os.utime(services.blobs.path(sha256), (long_ago, long_ago))
+    # The same bytes in another corpus are deleted there.
+    other = str(corpora.create_corpus(services, "다른 지침")["id"])
+    (copy,) = uploads.upload_documents(services, other, [("지침.md", None, newer)])
+    os.utime(services.blobs.path(sha256), (long_ago, long_ago))
+    deletion.delete_document(services, copy)
+    assert services.blobs.stored_at(sha256) is not None
+    deletion.delete_document(services, first["id"])
+    assert services.blobs.stored_at(sha256) is None
 
 
 def test_a_version_that_waits_is_not_queued_twice(services: Services, send: Send, corpus_id: str) -> None:
