@@ -8,6 +8,10 @@ A fault has a name, which stands in brackets at the end of the message and in th
 those of the validator in OpenAI's cookbook: data_type, missing_messages_list, message_missing_key,
 message_unrecognized_key, unrecognized_role, missing_content, example_missing_assistant_message.
 
+Stricter than OpenAI in two ways. Turns must alternate, an optional system turn first, and end with an answer
+(role_order): many templates refuse any other order or write it each in its own way, and a file must mean the same on
+every base. Tools are refused, for chat calls none. Lines of prompt and completion are no messages; importers read them.
+
 Two things are mended and not refused, as in chat: words are put into NFC (a file made on a Mac is often in NFD, whose
 tokens are others), and the role ``developer`` is read as ``system``.
 """

@@ -77,7 +77,7 @@ def _block(block: tuple[int, str] | Table, *, last: bool) -> bytes:
         case (int(level), str(text)):
             return _paragraph(level, text, last=last)
         case _:
-            return _table(block, last=last)  # type: ignore[arg-type]
+            return _table(block, last=last)
 
 
 def _paragraph(level: int, text: str, *, last: bool, depth: int = 0) -> bytes:

@@ -17,7 +17,8 @@ import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 from corpora.readers import limits
 from corpora.readers.extracted import Extracted, Page, too_large, unreadable
 from corpora.readers.furniture import contents_lines, running_lines
-from corpora.readers.pdf_layout import Line, Piece, larger_lines, lines_of, write_lines
+from corpora.readers.pdf_layout import larger_lines, write_lines
+from corpora.readers.pdf_lines import Line, Piece, lines_of
 
 __all__ = ["read_pdf"]
 

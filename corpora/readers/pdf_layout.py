@@ -1,7 +1,8 @@
 """From characters with places to headings, steps, tables and paragraphs: what a page looks like is all there is.
 
 A heading is a line in larger type than most of the text; a table is rows whose wide gaps stand one below the other; a
-paragraph goes on while lines are full. Knows no PDF library: ``lines_of`` takes ``Piece``s, ``write_lines`` a ``Page``.
+paragraph goes on while lines are full. What stands in columns is read column by column (``pdf_columns``). Knows no PDF
+library: ``write_lines`` takes the lines of ``pdf_lines`` and a ``Page``.
 """
 
 from __future__ import annotations
@@ -9,20 +10,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
 
 from corpora.readers.extracted import Page
+from corpora.readers.pdf_columns import in_columns
+from corpora.readers.pdf_lines import Line
 from corpora.readers.tables import Budget, markdown_table
 
-__all__ = ["Line", "Piece", "larger_lines", "lines_of", "write_lines"]
+__all__ = ["larger_lines", "write_lines"]
 
 #: A heading's type is this much larger than the body's, and it is no longer than this.
 _LARGER = 1.12
 _LONGEST_HEADING = 120
 _HEADING_LEVELS = 4
-#: A gap of this many letter sizes parts cells; cells whose left edges differ by less stand below one another.
-_GAP = 1.2
+#: Cells whose left edges differ by less than this many letter sizes stand below one another.
 _ALIGNED = 0.8
 #: Lines of one paragraph are at most this many letter sizes apart; a line is full up to this share of the widest.
 _LEADING = 2.1
@@ -31,79 +31,9 @@ _FULL = 0.82
 _LONGEST_CELL = 6
 _STEP = re.compile(r"^(?:\(?\d{1,3}[.)](?!\d)|[①-⑳㉠-㉻]|[가-하][.)](?=\s)|\(?[a-zA-Z][.)](?=\s))\s*")
 _BULLET = re.compile(r"^[•·∙●○▪■□◦▶►➢※\-–*](?=\s)\s*")
+#: What ends a sentence, and with it a column's last paragraph.
+_END = re.compile(r"[.!?。:…][\"')\]」』”’]*$")
 _NUMBER = re.compile(r"^\d{1,3}[.)]$")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A character; its place in points from the page's lower left corner."""
-
-    character: str  #: The character; line ends have no place.
-    left: float  #: Left edge.
-    right: float  #: Right edge.
-    bottom: float  #: Lower edge.
-    size: float  #: Size of its type in points; 0 for characters without a place.
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a page."""
-
-    cells: tuple[tuple[float, str], ...]  #: Left edge and text of each part between wide gaps.
-    bottom: float  #: Where it stands.
-    right: float  #: Where it ends.
-    size: float  #: Size of most of its type.
-
-    @property
-    def text(self) -> str:
-        """The whole line."""
-        return " ".join(text for _, text in self.cells)
-
-
-def lines_of(pieces: Sequence[Piece]) -> list[Line]:
-    """The lines of a page in the order of the file; parts on one level are one line."""
-    lines: list[list[Piece]] = [[]]
-    for piece in pieces:
-        if piece.character in "\r\n":
-            if lines[-1]:
-                lines.append([])
-        else:
-            lines[-1].append(piece)
-    found: list[Line] = []
-    for line in lines:
-        made = _line(line)
-        if made is None:
-            continue
-        before = found[-1] if found else None
-        if (
-            before is not None
-            and abs(before.bottom - made.bottom) < 0.3 * made.size
-            and made.cells[0][0] > before.right
-        ):
-            # The library ends a line at a wide gap; a row of a table is one line.
-            found[-1] = Line((*before.cells, *made.cells), before.bottom, made.right, before.size)
-        else:
-            found.append(made)
-    return found
-
-
-def _line(pieces: Sequence[Piece]) -> Line | None:
-    placed = [p for p in pieces if p.size > 0 and not p.character.isspace()]
-    if not placed:
-        return None
-    size = median(p.size for p in placed)
-    cells: list[tuple[float, list[str]]] = []
-    right = placed[0].left
-    for piece in pieces:
-        blank = piece.character.isspace() or piece.size <= 0
-        if not blank and (not cells or piece.left - right > _GAP * size):
-            cells.append((piece.left, []))
-        if cells:
-            cells[-1][1].append(piece.character)
-        if not blank:
-            right = piece.right
-    shown = tuple((left, " ".join("".join(text).split())) for left, text in cells)
-    return Line(shown, median(p.bottom for p in placed), right, size)
 
 
 def write_lines(page: Page, pages: Sequence[Sequence[Line]]) -> None:
@@ -113,7 +43,7 @@ def write_lines(page: Page, pages: Sequence[Sequence[Line]]) -> None:
     for number, lines in enumerate(pages, start=1):
         if lines:
             page.mark(f"page {number}")
-            _Writer(page, budget, levels, max(line.right for line in lines)).write(lines)
+            _Writer(page, budget, levels, max(line.right for line in lines)).write(in_columns(lines))
 
 
 def larger_lines(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
@@ -169,7 +99,11 @@ class _Writer:
             return False
         apart = line.bottom - following.bottom
         same = abs(line.size - following.size) < 0.6
-        return same and 0 < apart < _LEADING * line.size and line.right >= self._right * _FULL
+        full = line.right >= (line.limit or self._right) * _FULL
+        if line.limit and following.limit > line.limit and apart < 0:
+            # From the foot of a column to the head of the next one a sentence goes on.
+            return same and full and not _END.search(line.text)
+        return same and full and 0 < apart < _LEADING * line.size
 
     def _block(self, lines: Sequence[Line]) -> None:
         text = " ".join(line.text for line in lines)

@@ -1,0 +1,91 @@
+"""Characters with places to lines, and lines to cells between wide gaps. Knows no PDF library and no columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+__all__ = ["GAP", "Line", "Piece", "lines_of"]
+
+#: A gap of this many letter sizes parts cells.
+GAP = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A character; its place in points from the page's lower left corner."""
+
+    character: str  #: The character; line ends have no place.
+    left: float  #: Left edge.
+    right: float  #: Right edge.
+    bottom: float  #: Lower edge.
+    size: float  #: Size of its type in points; 0 for characters without a place.
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a page."""
+
+    cells: tuple[tuple[float, str], ...]  #: Left edge and text of each part between wide gaps.
+    ends: tuple[float, ...]  #: Right edge of each of these.
+    bottom: float  #: Where it stands.
+    size: float  #: Size of most of its type.
+    limit: float = 0.0  #: Right edge of the column that it stands in; 0 on a page without columns.
+
+    @property
+    def right(self) -> float:
+        """Where it ends."""
+        return self.ends[-1]
+
+    @property
+    def text(self) -> str:
+        """The whole line."""
+        return " ".join(text for _, text in self.cells)
+
+
+def lines_of(pieces: Sequence[Piece]) -> list[Line]:
+    """The lines of a page in the order of the file; parts on one level are one line."""
+    lines: list[list[Piece]] = [[]]
+    for piece in pieces:
+        if piece.character in "\r\n":
+            if lines[-1]:
+                lines.append([])
+        else:
+            lines[-1].append(piece)
+    found: list[Line] = []
+    for line in lines:
+        made = _line(line)
+        if made is None:
+            continue
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and abs(before.bottom - made.bottom) < 0.3 * made.size
+            and made.cells[0][0] > before.right
+        ):
+            # The library ends a line at a wide gap; a row of a table is one line.
+            found[-1] = Line((*before.cells, *made.cells), (*before.ends, *made.ends), before.bottom, before.size)
+        else:
+            found.append(made)
+    return found
+
+
+def _line(pieces: Sequence[Piece]) -> Line | None:
+    placed = [p for p in pieces if p.size > 0 and not p.character.isspace()]
+    if not placed:
+        return None
+    size = median(p.size for p in placed)
+    cells: list[tuple[float, list[str]]] = []
+    ends: list[float] = []
+    for piece in pieces:
+        blank = piece.character.isspace() or piece.size <= 0
+        if not blank and (not cells or piece.left - ends[-1] > GAP * size):
+            cells.append((piece.left, []))
+            ends.append(piece.right)
+        if cells:
+            cells[-1][1].append(piece.character)
+        if not blank:
+            ends[-1] = piece.right
+    shown = tuple((left, " ".join("".join(text).split())) for left, text in cells)
+    return Line(shown, tuple(ends), median(p.bottom for p in placed), size)
