@@ -108,6 +108,7 @@ def _column(parts: Sequence[_Part], across: set[int]) -> deque[Line]:
             some[0].line,
             cells=tuple((part.left, part.text) for part in some),
             ends=tuple(part.right for part in some),
+            blank=some[0].line.blank or some[-1].text != some[0].line.cells[-1][1],
             limit=limit,
         )
         for some in of_line.values()

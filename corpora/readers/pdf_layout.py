@@ -7,6 +7,7 @@ library: ``write_lines`` takes the lines of ``pdf_lines`` and a ``Page``.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ _LEADING = 2.1
 _FULL = 0.82
 #: Lines of one cell, for which a second row of cells is waited.
 _LONGEST_CELL = 6
+#: Of lines that end and go on in Hangul at least so many, and this share, end in a blank where a program writes it: one
+#: word in four ends where the line does.
+_FEWEST_BLANKS = 3
+_BLANKS = 0.1
 _STEP = re.compile(r"^(?:\(?\d{1,3}[.)](?!\d)|[①-⑳㉠-㉻]|[가-하][.)](?=\s)|\(?[a-zA-Z][.)](?=\s))\s*")
 _BULLET = re.compile(r"^[•·∙●○▪■□◦▶►➢※\-–*](?=\s)\s*")
 #: What ends a sentence, and with it a column's last paragraph.
@@ -40,10 +45,12 @@ def write_lines(page: Page, pages: Sequence[Sequence[Line]]) -> None:
     """Write the lines of all pages; paragraphs and tables end with their page."""
     levels = _levels(pages)
     budget = Budget(page.name)
-    for number, lines in enumerate(pages, start=1):
+    read = [in_columns(lines) for lines in pages]
+    inside = _breaks_words(pages)
+    for number, lines in enumerate(read, start=1):
         if lines:
             page.mark(f"page {number}")
-            _Writer(page, budget, levels, max(line.right for line in lines)).write(in_columns(lines))
+            _Writer(page, budget, levels, max(line.right for line in lines), inside).write(lines)
 
 
 def larger_lines(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
@@ -62,6 +69,27 @@ def _levels(pages: Sequence[Sequence[Line]]) -> dict[float, int]:
     return {size: min(rank, _HEADING_LEVELS) for rank, size in enumerate(larger, start=1)}
 
 
+def _breaks_words(pages: Sequence[Sequence[Line]]) -> bool:
+    """Whether lines are broken inside of words, as Korean is often set.
+
+    A program that writes the blank between two words also at the end of a line does so at every such end; where it is
+    lacking, the word goes on. One that never writes it tells nothing.
+    """
+    ends = [
+        line.blank
+        for lines in pages
+        for line, following in itertools.pairwise(lines)
+        # Behind a cell the library sets a blank of its own.
+        if len(line.cells) == 1 and following.bottom < line.bottom
+        if _hangul(line.text[-1]) and _hangul(following.text[0])
+    ]
+    return sum(ends) >= _FEWEST_BLANKS and sum(ends) >= _BLANKS * len(ends)
+
+
+def _hangul(character: str) -> bool:
+    return "가" <= character <= "힣"
+
+
 def _rounded(size: float) -> float:
     return round(size * 2) / 2
 
@@ -69,11 +97,13 @@ def _rounded(size: float) -> float:
 class _Writer:
     """Writes one page."""
 
-    def __init__(self, page: Page, budget: Budget, levels: dict[float, int], right: float) -> None:
+    def __init__(self, page: Page, budget: Budget, levels: dict[float, int], right: float, inside: bool) -> None:
         self._page = page
         self._budget = budget
         self._levels = levels
         self._right = right
+        #: Whether a line without a blank at its end breaks a word.
+        self._inside = inside
 
     def write(self, lines: Sequence[Line]) -> None:
         """All lines in order."""
@@ -106,7 +136,10 @@ class _Writer:
         return same and full and 0 < apart < _LEADING * line.size
 
     def _block(self, lines: Sequence[Line]) -> None:
-        text = " ".join(line.text for line in lines)
+        text = lines[0].text
+        for line, following in itertools.pairwise(lines):
+            word = self._inside and not line.blank and _hangul(line.text[-1]) and _hangul(following.text[0])
+            text += following.text if word else f" {following.text}"
         level = self._level(lines[0])
         step, bullet = _STEP.match(text), _BULLET.match(text)
         if level is not None and any(c.isalnum() for c in text):

@@ -31,6 +31,7 @@ class Line:
     ends: tuple[float, ...]  #: Right edge of each of these.
     bottom: float  #: Where it stands.
     size: float  #: Size of most of its type.
+    blank: bool = False  #: Whether a blank is written at its end: the line was broken between two words.
     limit: float = 0.0  #: Right edge of the column that it stands in; 0 on a page without columns.
 
     @property
@@ -65,7 +66,8 @@ def lines_of(pieces: Sequence[Piece]) -> list[Line]:
             and made.cells[0][0] > before.right
         ):
             # The library ends a line at a wide gap; a row of a table is one line.
-            found[-1] = Line((*before.cells, *made.cells), (*before.ends, *made.ends), before.bottom, before.size)
+            cells, ends = (*before.cells, *made.cells), (*before.ends, *made.ends)
+            found[-1] = Line(cells, ends, before.bottom, before.size, made.blank)
         else:
             found.append(made)
     return found
@@ -88,4 +90,4 @@ def _line(pieces: Sequence[Piece]) -> Line | None:
         if not blank:
             ends[-1] = piece.right
     shown = tuple((left, " ".join("".join(text).split())) for left, text in cells)
-    return Line(shown, tuple(ends), median(p.bottom for p in placed), size)
+    return Line(shown, tuple(ends), median(p.bottom for p in placed), size, pieces[-1].character.isspace())

@@ -83,6 +83,23 @@ def test_a_table_of_two_columns_stays_one() -> None:
     assert all(f"| {' | '.join(row.split('|'))} |" in text for row in TABLE)
 
 
+def test_a_word_that_a_line_breaks_is_one_word() -> None:
+    # As the program wrote it: a blank at the end of a line stands between two words, its lack within one.
+    said = [
+        *RIGHT[:3],
+        "무게가 다르면 다시 열어 보고 확인한 사람의 이름을 적은 ",
+        "다음 분류가 끝난 상자를 지역별로 쌓아 두고 마감 시각을 ",
+        "기다립니다. 그 뒤에 나온 주문은 모두 그다음 날의 첫째 ",
+        "차량에 싣습니다.",
+    ]
+    text = body(column(said, 60.0))
+    assert "받은 순서대로 물건을" in text
+    assert "상자마다 송장을" in text
+    assert "적은 다음 분류가" in text
+    bare = body(column([line.rstrip() for line in said], 60.0))
+    assert "받은 순서 대로 물건을" in bare
+
+
 LINES = st.lists(
     st.builds(
         lambda left, widths, bottom, size: Line(
