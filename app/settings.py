@@ -88,7 +88,8 @@ class Settings(BaseModel):
     embedder_device: str = Field("cpu", description="Where a sentence-transformers model runs, as torch names it.")
     models_dir: Path | None = Field(None, description="Folder of base models, each usable by its folder's name.")
     train_gpus: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
-        "auto", description="GPUs of one training, by `accelerate launch` from two on; 'auto' takes all that are seen."
+        "auto",
+        description="GPUs of one training, by `accelerate launch` from two on; 'auto' leaves the last to chat.",
     )
     chat_idle_s: float = Field(
         600.0, gt=0, description="Seconds without a question after which the chat model leaves the memory."

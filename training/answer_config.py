@@ -20,7 +20,8 @@ class AnswerSide(BaseModel):
     name: str  # As answers carry it: ``base``, ``tuned``.
     base: str  # Folder or hub name of the base.
     adapter: str | None = None  # Folder of the adapter, or None for the bare base.
-    recipe: str  # Whose template the prompts are rendered with.
+    recipe: str  # Whose template the prompts are rendered with, where no folder brings one.
+    template_of: str | None = None  # Folder of the adapter in whose template it is asked; None is its own.
 
 
 class AnswerConfig(BaseModel):

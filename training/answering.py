@@ -83,7 +83,8 @@ class Answerer:
         """
         self._shelf.open(side.base)
         self._adapter = None if side.adapter is None else self._shelf.adapter(side.adapter)
-        self._manner = self._shelf.manner(recipe_for(side.base, side.recipe).name, side.adapter)
+        recipe = recipe_for(side.base, side.recipe).name
+        self._manner = self._shelf.manner(recipe, side.template_of or side.adapter)
 
     @property
     def context(self) -> int:

@@ -23,9 +23,10 @@ from training.preflight import Budget, Preflight, Side, Subject, preflight
 from training.qlora import EVALUATED
 from training.recipes import Recipe
 from training.speed import measured_speed
+from training.targets import fitted_targets
 from training.templates import ORIGIN, own_template, stop_phrase_of
 
-__all__ = ["at_once", "check", "with_phrase", "within_context"]
+__all__ = ["at_once", "check", "with_phrase", "with_targets", "within_context"]
 
 
 def _rank(config: TrainConfig, recipe: Recipe) -> int:
@@ -35,7 +36,10 @@ def _rank(config: TrainConfig, recipe: Recipe) -> int:
 def at_once(
     config: TrainConfig, recipe: Recipe, sequences: Sequences, machine: Machine, attention: str | None
 ) -> int | None:
-    """Sequences that fit into memory together, where the recipe is ``auto`` and can tell; None otherwise."""
+    """Sequences that fit into memory together, where the recipe is ``auto`` and can tell; None otherwise.
+
+    Of preference runs each answer is a sequence; ``plan_run`` makes pairs of them.
+    """
     path = Path(config.base) / "config.json"
     if recipe.name != "auto" or machine.free_bytes is None or not path.is_file():
         return None
@@ -52,6 +56,7 @@ def at_once(
         packing=recipe.packing,
         most=recipe.micro_batch,
         attention=attention,
+        checkpointing=machine.device == "cuda",
     )
 
 
@@ -95,6 +100,32 @@ def with_phrase(config: TrainConfig, recipe: Recipe, events: Events) -> Recipe:
     return dataclasses.replace(recipe, stop_phrase=phrase)
 
 
+def with_targets(config: TrainConfig, recipe: Recipe, events: Events) -> Recipe:
+    """The recipe with layers that can have an adapter in this base; said where some of them cannot.
+
+    Raises:
+        BaseModelError: none of the recipe's can (``adapter_targets_refused``).
+    """
+    fitted, left_out = fitted_targets(load_config(config.base), recipe)
+    if left_out:
+        words = f"이 기반 모델에서는 {', '.join(left_out)} 층에 어댑터를 붙일 수 없어 나머지 선형 층만 학습합니다."
+        events.emit("message", words, {"targets": list(fitted.target_modules), "left_out": list(left_out)}, "warn")
+    return fitted
+
+
+def _read_only(data: RunData, plan: Plan) -> int:
+    """Tokens that evaluations send forward, all of them together."""
+    if data.valid is None:
+        return 0
+    evaluations = plan.total_steps // plan.eval_steps
+    if data.valid.pairs:
+        # All pairs each time, through the model and through the reference.
+        return 2 * evaluations * sum(data.valid.fed)
+    lengths = data.valid.rows.lengths()
+    # The one at the last step reads all rows, those before it the first ones.
+    return sum(lengths[:EVALUATED]) * max(0, evaluations - 1) + sum(lengths)
+
+
 def check(
     config: TrainConfig,
     recipe: Recipe,
@@ -109,26 +140,25 @@ def check(
         PreflightError: hours would be wasted for certain.
     """
     plan, sequences, machine, attention = run
-    rows = data.train.rows
     subject = Subject(
         base=config.base,
         recipe=recipe,
         tokenizer=tokenizer,
         template=template,
-        train=Side(rows=rows, report=data.train.report),
+        train=Side(rows=data.train.rows, report=data.train.report),
         valid=Side(rows=data.valid.rows, report=data.valid.report) if data.valid else None,
         whole=data.whole,
         overlap=data.overlap,
     )
-    on_gpu = machine.device == "cuda"
-    evaluations = plan.total_steps // plan.eval_steps
-    # The one at the last step reads all rows, those before it the first ones.
-    read = sum(data.valid_rows.lengths()[:EVALUATED]) * max(0, evaluations - 1) + sum(data.valid_rows.lengths())
+    pairs = config.method == "dpo"
+    fed, on_gpu = data.train.fed, machine.device == "cuda"
+    # A pair's two answers go through the model together.
+    tokens_per_step = round(plan.batch_rows * sum(fed) / len(data.train.rows))
     budget = Budget(
         total_steps=plan.total_steps,
         share_seen=plan.share_seen,
-        tokens_per_step=round(plan.batch_rows * sum(rows.lengths()) / len(rows)),
-        micro_batch=plan.micro_batch,
+        tokens_per_step=tokens_per_step,
+        micro_batch=plan.micro_batch * (2 if pairs else 1),
         sequence_tokens=sequences.longest,
         lora_r=_rank(config, recipe),
         attention=attention,
@@ -136,7 +166,7 @@ def check(
         flops=machine.flops,
         speed=measured_speed(_width(config), local_device()) if machine.flops is None else None,
         micro_batches=plan.total_steps * plan.accumulation,
-        evaluated_tokens=read,
+        evaluated_tokens=_read_only(data, plan) + (plan.total_steps * tokens_per_step if pairs else 0),
         checkpointing=on_gpu,
         processes=machine.processes,
     )

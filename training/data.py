@@ -48,6 +48,11 @@ class RunSide:
     report: EncodingReport
     pairs: Sequence[PreferenceRow] = ()
 
+    @property
+    def fed(self) -> list[int]:
+        """Tokens of every sequence that goes through the model, before packing: rows, or both answers of each pair."""
+        return [length for pair in self.pairs for length in pair.lengths] or self.rows.lengths()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunData:
@@ -73,7 +78,7 @@ class RunData:
         """Packed where the recipe says so, else a row a sequence."""
         rows, lengths = self.train.rows, self.train.rows.lengths()
         if not recipe.packing:
-            return Sequences(dataset=as_dataset(rows), longest=max(lengths))
+            return Sequences(dataset=as_dataset(rows), longest=max(self.train.fed))
         shape = pack_shape(lengths, batch, recipe, machine)
         packed = packed_dataset(rows, shape.length, seed)
         return Sequences(dataset=packed, longest=shape.length, shape=(shape, len(packed)))

@@ -94,6 +94,8 @@ def by_speed(needed: Estimate, shape: ModelShape, work: Work, speed: Speed, *, c
     unpacking = passes * work.micro_batches * shape.linear_parameters / speed.unpacked_per_second
     operations = LAYER_OPERATIONS * shape.layers * work.micro_batches * speed.operation_seconds
     if work.tokens:
+        # What only goes forward is fed in batches of about the same size.
+        unpacking *= 1 + work.evaluated / passes / work.tokens
         operations *= 1 + work.evaluated / PASSES / work.tokens
     return Duration(
         low=matrices + unpacking + OPERATIONS_LOW * operations,

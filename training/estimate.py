@@ -6,8 +6,8 @@
     needed = estimate(shape, lora_r=64, micro_batch=1, tokens=2048, packing=True)
     needed.memory_bytes, needed.flops_per_token
 
-The memory is an upper estimate for one process with gradient checkpointing; what time the work takes is
-``training.duration``'s. A person decides by them whether to start, nothing is refused for them.
+The memory is an upper estimate for one process; what time the work takes is ``training.duration``'s. A person decides
+by them whether to start, nothing is refused for them.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Estimate:
     memory_bytes: int  #: All of it together, with the allocator's slack.
     weights_bytes: int
     adapter_bytes: int  #: Adapter, gradients and optimizer.
-    activations_bytes: int  #: What a step keeps and recomputes.
+    activations_bytes: int  #: What a step keeps for its backward pass, and what it computes again.
     logits_bytes: int
     parameters: int
     trained_parameters: int
@@ -162,7 +162,7 @@ def estimate(
     packing: bool,
     quantised: bool = True,
     attention: str | None = None,
-    targets: Collection[str] | str = "all-linear",
+    checkpointing: bool = True,
 ) -> Estimate:
     """What one step needs at its most.
 
@@ -174,19 +174,27 @@ def estimate(
         packing: Whether rows share sequences; without flash attention that takes a dense mask.
         quantised: Base in NF4, else in bfloat16.
         attention: ``eager`` keeps every head's scores; flash attention keeps no mask; None stands for PyTorch's own.
-        targets: Names of the matrices with an adapter.
+        checkpointing: Whether activations are computed again; otherwise every layer keeps all of them.
     """
     at_once = micro_batch * tokens
-    trained = shape.lora_parameters(lora_r, targets)
+    # On all matrices: an adapter on some of them is smaller.
+    trained = shape.lora_parameters(lora_r)
     linear_bytes = NF4_BYTES if quantised else HALF
     weights = int(shape.linear_parameters * linear_bytes) + shape.other_parameters * HALF
     linears = shape.linears()
-    # Kept for every layer: its input. Recomputed for one: each matrix's input (with its dropped-out copy for the
-    # adapter) and output, and as much again for their gradients; and one matrix unpacked.
-    kept = shape.layers * at_once * shape.hidden * HALF
+    # Computed again for one layer: each matrix's input (with its dropped-out copy for the adapter) and output, and as
+    # much again for their gradients; and one matrix unpacked.
     layer = 2 * at_once * HALF * sum(2 * inputs + outputs for _, inputs, outputs in linears) // shape.experts
     unpacked = max(inputs * outputs for _, inputs, outputs in linears) * HALF if quantised else 0
-    activations = kept + layer + unpacked + _scores(shape, micro_batch, tokens, packing, attention)
+    if checkpointing:
+        # Kept for every layer: its input.
+        kept = shape.layers * at_once * shape.hidden * HALF
+        kept += _scores(shape, micro_batch, tokens, packing, attention)
+    else:
+        kept = shape.layers * _kept_layer(shape, micro_batch, tokens, lora_r, attention)
+        # Nothing is computed again; what remains of the layer are its gradients.
+        layer //= 2
+    activations = kept + layer + unpacked
     logits = min(at_once, LOGIT_CHUNK) * shape.vocabulary * (HALF + 2 * SINGLE)
     adapter = trained * TRAINED_BYTES
     total = (weights + adapter + activations + logits) * SLACK + CONTEXT_BYTES
@@ -202,6 +210,26 @@ def estimate(
         # Recomputing is a second forward pass: 2 + 2 + 2 a frozen weight; attention's own is 12 x hidden x length / 2.
         flops_per_token=work + 6.0 * trained + 6.0 * shape.layers * shape.heads * shape.head_dim * tokens,
     )
+
+
+def _kept_layer(shape: ModelShape, micro_batch: int, tokens: int, lora_r: int, attention: str | None) -> int:
+    """Bytes that one layer keeps for its backward pass where nothing is computed again.
+
+    Measured on the CPU by hooks on what autograd saves, per token: llama 0.79 of this, qwen3 0.88, gemma3_text 0.98,
+    gpt_neox 0.66, with a mask and with eager attention 0.81 to 0.94.
+    """
+    linears = shape.linears()
+    # Of each matrix its input, the dropped-out copy for the adapter and the mask of that; of what it gives out, itself
+    # and what is made of it. The norms work in float32.
+    inputs = sum(inputs for _, inputs, _ in linears) * (2 * HALF + 1)
+    outputs = sum(outputs for _, _, outputs in linears) * (HALF + 1)
+    token = (inputs + outputs) // shape.experts + shape.hidden * (HALF + 2 * SINGLE) + len(linears) * lora_r * HALF
+    square = micro_batch * tokens * tokens
+    if attention == "eager":
+        return micro_batch * tokens * token + square * shape.heads * (2 * HALF + SINGLE)
+    # The mask is widened for every layer anew.
+    mask = 0 if attention is not None and "flash" in attention else square * HALF
+    return micro_batch * tokens * token + mask
 
 
 def _scores(shape: ModelShape, micro_batch: int, tokens: int, packing: bool, attention: str | None) -> int:
@@ -223,8 +251,8 @@ def fitting_micro_batch(
     tokens: int,
     packing: bool,
     most: int = 8,
-    quantised: bool = True,
     attention: str | None = None,
+    checkpointing: bool = True,
 ) -> int:
     """The largest of ``most``, ``most / 2``, … 1 that fits into ``free_bytes``; 1 where none does."""
     size = most
@@ -235,8 +263,8 @@ def fitting_micro_batch(
             micro_batch=size,
             tokens=tokens,
             packing=packing,
-            quantised=quantised,
             attention=attention,
+            checkpointing=checkpointing,
         )
         if needed.memory_bytes <= free_bytes:
             break

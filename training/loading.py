@@ -14,8 +14,8 @@ import bitsandbytes as bnb
 import torch
 from peft import PeftConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
-from transformers.utils import is_flash_attn_2_available
 
+from training.attention import AttentionClass, attention_class, preferred_attention, present_attention
 from training.errors import AdapterError, BaseModelError
 from training.hub import local_folder
 from training.refusals import check_adapter, check_base
@@ -77,13 +77,17 @@ def local_device() -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if device() == "cuda" else "cpu"
 
 
-def fastest_attention() -> str | None:
-    """Flash attention where it is installed and there is a GPU; None is the library's default.
+def fastest_attention(config: Any | None = None) -> str | None:
+    """The fastest that is present and fits, by ``training.attention``; None is the library's default.
 
-    Packed rows stay apart with every implementation, for each is given position ids; the default makes a dense mask of
-    them, flash attention does not.
+    Args:
+        config: Of the base, by ``load_config``; without one its class is taken to have flash attention.
     """
-    return "flash_attention_2" if device() == "cuda" and is_flash_attn_2_available() else None
+    if device() != "cuda":
+        return None
+    generation = torch.cuda.get_device_capability(local_device())[0]
+    made = AttentionClass() if config is None else attention_class(config)
+    return preferred_attention(present_attention(), generation, made)
 
 
 def load_base(
@@ -123,7 +127,7 @@ def load_base(
         )
     except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError) as exc:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as exc:
         raise BaseModelError(f"The base model '{base}' cannot be loaded: {_first_line(exc)}", param="model") from exc
     missing = sorted(loaded["missing_keys"])
     if missing:

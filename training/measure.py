@@ -13,6 +13,7 @@ import torch
 
 from training.encoding import IGNORED, EncodedRow
 from training.errors import OutOfMemoryRunError
+from training.oom import ran_out
 
 __all__ = ["Measured", "measure"]
 
@@ -58,7 +59,9 @@ def measure(model: Any, rows: Sequence[EncodedRow], pad_id: int, batch: int = 8)
         while start < len(order):
             try:
                 sums = _sums(model, order[start : start + batch], pad_id)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
                 if batch == 1:
                     raise OutOfMemoryRunError("Memory does not suffice to evaluate a single row.") from error
                 batch //= 2

@@ -1,20 +1,63 @@
-"""Cutting a micro-batch into pieces when memory runs out: same rows, same gradient, less at once.
+"""Memory that runs out: told from every other fault, and answered by cutting a micro-batch into pieces.
 
-Works on the tensors that TRL's collators make: padded rows, packed sequences, pairs of a chosen and a rejected answer.
-Knows nothing of the trainer. ``pieces_of(inputs, n)``; the shares sum to one.
+``ran_out(error)`` knows a GPU's word for it and the CPU's, which torch gives no type. ``pieces_of(inputs, n)`` keeps
+rows and gradient and takes less at once; the shares sum to one. It works on the tensors that TRL's collators make:
+padded rows, packed sequences, pairs of a chosen and a rejected answer. Knows nothing of the trainer.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
+import gc
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-__all__ = ["pieces_of", "units_of"]
+__all__ = ["give_back", "pieces_of", "ran_out", "units_of"]
 
 Batch = dict[str, Any]
+
+#: What libraries say in a plain RuntimeError: torch's allocator on the CPU (Linux, then Windows and macOS), the driver
+#: and libraries of a GPU past torch's own allocator, C++ itself, and oneDNN where its working memory is refused.
+_WORDS = (
+    "defaultcpuallocator",
+    "cannot allocate memory",
+    "not enough memory",
+    "cuda out of memory",
+    "cuda error: out of memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "std::bad_alloc",
+    "could not create a primitive",
+)
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, means that memory ran out, on a GPU or on the CPU."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _WORDS):
+            return True
+        error = error.__cause__
+    return False
+
+
+def give_back() -> None:
+    """Let go of memory that allocators keep for later: what is asked for next may be of another kind."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        return
+    # glibc keeps what was freed below its last block; other C libraries have no such call.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _packed(inputs: Batch) -> bool:

@@ -149,6 +149,9 @@ def plan_run(
         most = (at_once or micro) if machine.device == "cuda" else 1
         micro, accumulation = _shares(shape.per_update, most, machine.processes)
     elif machine.processes > 1 or at_once is not None:
+        if at_once is not None and config.method == "dpo":
+            # A pair is two sequences.
+            at_once = max(1, at_once // 2)
         micro, accumulation = _shares(micro * accumulation, at_once or micro, machine.processes)
     per_epoch = math.ceil(math.ceil(sequences / machine.processes / micro) / accumulation)
     epochs = epochs_for(recipe, rows) if config.n_epochs == "auto" else config.n_epochs

@@ -36,6 +36,12 @@ class PreferenceRow:
     unstopped: int = 0  #: Answers that lost their stop token.
 
     @property
+    def lengths(self) -> tuple[int, int]:
+        """Tokens of the prompt with the better answer, and with the worse one: what goes through the model."""
+        prompt = len(self.prompt_ids)
+        return prompt + len(self.chosen_ids), prompt + len(self.rejected_ids)
+
+    @property
     def counted(self) -> Counted:
         """What the pair adds to a report: its prompt once, and both answers."""
         prompt, answers = len(self.prompt_ids), (len(self.chosen_ids), len(self.rejected_ids))

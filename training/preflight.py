@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from training.encoding import EncodedRows, EncodingReport, stop_ids
 from training.errors import BaseModelError, PreflightError
 from training.estimate import Estimate, ModelShape, estimate
 from training.licence import licence_of
+from training.packing_check import PackingCheck
 from training.recipes import Recipe
 from training.samples import Sample, samples_of
 
@@ -46,7 +47,7 @@ class Side:
 class Subject:
     """What will be trained on what."""
 
-    base: str  #: Folder of the base, or hub name.
+    base: str  #: Folder of the base.
     recipe: Recipe  #: With the request's own numbers laid over it.
     tokenizer: PreTrainedTokenizerBase
     template: str  #: Jinja source, by ``chat_template``.
@@ -96,6 +97,11 @@ class Preflight:
     licence: str
     licence_source: str
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    packing: PackingCheck | None = None  #: None where rows are not to be packed, and until the base is loaded.
+
+    def with_packing(self, packing: PackingCheck) -> Preflight:
+        """The same with what the loaded base made of packed rows; a warning where it cannot have them."""
+        return replace(self, packing=packing, warnings=(*self.warnings, *(() if packing.apart else (packing.words(),))))
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -235,6 +241,7 @@ def _estimate(subject: Subject, budget: Budget, shape: ModelShape) -> Estimate:
         packing=subject.recipe.packing,
         quantised=budget.quantised,
         attention=budget.attention,
+        checkpointing=budget.checkpointing,
     )
 
 

@@ -24,7 +24,7 @@ from training.plan import Plan
 from training.recipes import Recipe
 from training.steady import Keeper, SteadyMixin
 
-__all__ = ["Setting", "callbacks_of", "lora_config", "make_trainer", "shared_arguments"]
+__all__ = ["Setting", "callbacks_of", "lora_config", "make_trainer", "recomputes", "shared_arguments"]
 
 #: Held-out rows that each evaluation reads; where there are more, all of them are read at the end only.
 EVALUATED = 512
@@ -43,6 +43,11 @@ class Setting:
     evaluated: bool = False  #: Whether there are held-out rows.
 
 
+def recomputes() -> bool:
+    """Whether activations are computed again in the backward pass: that saves memory that a GPU lacks and a CPU has."""
+    return device() == "cuda"
+
+
 def shared_arguments(setting: Setting) -> dict[str, Any]:
     """Arguments that TRL's trainers have in common."""
     config, recipe, plan = setting.config, setting.recipe, setting.plan
@@ -56,8 +61,7 @@ def shared_arguments(setting: Setting) -> dict[str, Any]:
         "per_device_train_batch_size": plan.micro_batch,
         "per_device_eval_batch_size": plan.micro_batch,
         "gradient_accumulation_steps": plan.accumulation,
-        # Recomputation saves memory that a GPU lacks and a CPU has.
-        "gradient_checkpointing": device() == "cuda",
+        "gradient_checkpointing": recomputes(),
         "learning_rate": plan.learning_rate,
         "optim": recipe.optimizer,
         "lr_scheduler_type": recipe.scheduler,

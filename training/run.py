@@ -7,6 +7,7 @@ the adapter. Updates that a kill undid and a resumed run repeated count once; ev
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -14,10 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from training.checkpoints import newest_checkpoint
-from training.checks import at_once, check, with_phrase, within_context
+from training.checks import at_once, check, with_phrase, with_targets, within_context
 from training.config import TrainConfig
 from training.curves import Curves
 from training.data import RunData, Sequences, read_data
@@ -29,10 +28,13 @@ from training.encoding import EncodedRow
 from training.errors import OutOfMemoryRunError
 from training.events import Events
 from training.history import History
-from training.loading import fastest_attention, load_base, load_tokenizer
+from training.hub import local_folder
+from training.loading import fastest_attention, load_base, load_config, load_tokenizer
 from training.machine import this_machine
 from training.measure import measure
 from training.model_card import CardFacts, write_card
+from training.oom import ran_out
+from training.packing_check import PackingCheck, check_packing
 from training.pause import Pause, PausedRun
 from training.plan import Plan, base_rate, batch_of, effective_recipe, plan_run
 from training.preflight import Preflight
@@ -60,11 +62,13 @@ def run_training(config: TrainConfig, events: Events, pause: Pause | None = None
     try:
         with closing_tracking(config, events), disk_guard(config.output_dir):
             _Run(config, events, pause or Pause()).go()
-    except torch.OutOfMemoryError as error:
-        # Before or after training; in a step it was answered by smaller batches.
-        raise OutOfMemoryRunError(f"Memory does not suffice for the base and its adapter: {error}") from error
     except PausedRun as paused:
         events.emit("paused", f"{paused.step}단계에서 저장하고 멈추었습니다.", {"step": paused.step})
+    except Exception as error:
+        # Before or after training; in a step it was answered by smaller batches.
+        if isinstance(error, OutOfMemoryRunError) or not ran_out(error):
+            raise
+        raise OutOfMemoryRunError(f"Memory does not suffice for the base and its adapter: {error}") from error
 
 
 class _Run:
@@ -74,7 +78,7 @@ class _Run:
         self.config, self.events, self.pause = config, events, pause
         self.machine = this_machine()
         self.recipe = effective_recipe(config)
-        self.attention = self.recipe.attention or fastest_attention()
+        self.attention = self.recipe.attention
 
     def go(self) -> None:
         """All stages."""
@@ -82,27 +86,26 @@ class _Run:
         if config.demo_corpus is not None:
             self.events.say("malmoi-demo(동작 확인용 모델)를 준비합니다.")
             build_demo_base(config.demo_corpus, Path(config.base), self.events.say)
+        # What a base says of itself is read in its folder, also where it goes by its name on the hub.
+        local = config.model_copy(update={"base": str(local_folder(config.base, weights=False))})
         tokenizer = load_tokenizer(config.base)
-        self.recipe = with_phrase(config, within_context(config, self.recipe, self.events), self.events)
+        self.recipe = with_phrase(local, within_context(config, self.recipe, self.events), self.events)
+        self.recipe = with_targets(config, self.recipe, self.events)
+        self.attention = self.attention or fastest_attention(load_config(config.base))
         # Saved with every checkpoint and with the adapter: who chats with one needs the template it was trained with.
-        template = chat_template(self.recipe, tokenizer)
-        tokenizer.chat_template = template
-        data = read_data(config, self.recipe, tokenizer, template, self.events)
-        micro, accumulation = batch_of(config, self.recipe)
-        sequences = data.sequences(micro * accumulation, self.recipe, self.machine, config.seed)
-        plan = plan_run(
-            config,
-            self.recipe,
-            len(data.train.rows),
-            machine=self.machine,
-            packed=sequences.shape,
-            at_once=at_once(config, self.recipe, sequences, self.machine, self.attention),
-        )
-        self._tell(plan, sequences, len(data.train.rows))
-        run = (plan, sequences, self.machine, self.attention)
-        found = check(config, self.recipe, tokenizer, template, data, run)
-        self.events.emit("preflight", found.summary(), found.as_dict(), "warn" if found.warnings else "info")
-        trainer, setting = self._trainer(tokenizer, data, sequences, plan)
+        tokenizer.chat_template = chat_template(self.recipe, tokenizer)
+        data = read_data(config, self.recipe, tokenizer, tokenizer.chat_template, self.events)
+        plan, sequences, found = self._prepared(local, tokenizer, data)
+        model = load_base(config.base, attention=self.attention)
+        if sequences.shape is not None:
+            packing = check_packing(model, tokenizer)
+            level = "info" if packing.apart else "warn"
+            self.events.emit("message", packing.words(), {"packing": asdict(packing)}, level)
+            found = found.with_packing(packing)
+            if not packing.apart:
+                self.recipe = dataclasses.replace(self.recipe, packing=False)
+                plan, sequences, found = self._prepared(local, tokenizer, data, packing)
+        trainer, setting = self._trainer(model, tokenizer, data, sequences, plan)
         pad = tokenizer.pad_token_id
         # A fresh LoRA adds nothing, so this is the base's own loss.
         losses = _measured("before", trainer.model, data, pad)
@@ -117,6 +120,35 @@ class _Run:
             timing = self._timed(found, (steps - setting.history.first_step, plan.total_steps), took)
             self._finish(trainer, setting, steps, (data, found), losses | {"timing": timing})
         trainer.accelerator.wait_for_everyone()
+
+    def _prepared(
+        self, local: TrainConfig, tokenizer: Any, data: RunData, packing: PackingCheck | None = None
+    ) -> tuple[Plan, Sequences, Preflight]:
+        """Numbers, sequences and preflight, told; before the base is loaded, and again where it cannot be packed for.
+
+        Args:
+            local: The request with the base's folder.
+            tokenizer: With the template.
+            data: Encoded.
+            packing: What the base made of packed rows.
+        """
+        micro, accumulation = batch_of(local, self.recipe)
+        sequences = data.sequences(micro * accumulation, self.recipe, self.machine, local.seed)
+        plan = plan_run(
+            local,
+            self.recipe,
+            len(data.train.rows),
+            machine=self.machine,
+            packed=sequences.shape,
+            at_once=at_once(local, self.recipe, sequences, self.machine, self.attention),
+        )
+        self._tell(plan, sequences, len(data.train.rows))
+        run = (plan, sequences, self.machine, self.attention)
+        found = check(local, self.recipe, tokenizer, tokenizer.chat_template, data, run)
+        if packing is not None:
+            found = found.with_packing(packing)
+        self.events.emit("preflight", found.summary(), found.as_dict(), "warn" if found.warnings else "info")
+        return plan, sequences, found
 
     def _timed(self, found: Preflight, steps: tuple[int, int], took: float) -> dict[str, Any]:
         """The estimate beside what the steps of this attempt really took, told."""
@@ -143,7 +175,9 @@ class _Run:
         data = {"share_seen": plan.share_seen, "plan": asdict(plan)}
         self.events.emit("message", message, data, "warn" if plan.share_seen < 1 else "info")
 
-    def _trainer(self, tokenizer: Any, data: RunData, sequences: Sequences, plan: Plan) -> tuple[Any, Setting]:
+    def _trainer(
+        self, model: Any, tokenizer: Any, data: RunData, sequences: Sequences, plan: Plan
+    ) -> tuple[Any, Setting]:
         config, recipe = self.config, self.recipe
         title = f"{config.base_label} · {recipe.name}"
         curves = Curves(path=config.output_dir / "curves.png", title=title, events=self.events)
@@ -163,7 +197,6 @@ class _Run:
             reports=open_tracking(config, settings, self.events) if self.machine.first else (),
             evaluated=data.valid is not None,
         )
-        model = load_base(config.base, attention=self.attention)
         if config.method == "dpo":
             trainer = make_preference_trainer(model, tokenizer, setting, data)
         else:

@@ -6,9 +6,6 @@ says where checkpoints go and who is told.
 
 from __future__ import annotations
 
-import gc
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,14 +20,12 @@ from training.curves import Curves
 from training.disk import disk_guard
 from training.errors import DiskFullError, OutOfMemoryRunError, PrecisionError, TrainingDivergedError
 from training.events import Events
-from training.oom import pieces_of, units_of
+from training.oom import give_back, pieces_of, ran_out, units_of
+from training.pieces import forget_pieces, note_pieces, read_pieces
 from training.results import checkpoint_metrics, rows_of
 from training.warmup import risen
 
 __all__ = ["Keeper", "SteadyMixin"]
-
-#: Beside the checkpoints: into how many pieces micro-batches are cut since memory ran out.
-PIECES_FILE = "pieces.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,21 +39,15 @@ class Keeper:
 
     def pieces(self) -> int:
         """Of a micro-batch, as an earlier attempt left them; 1 before memory ran out."""
-        try:
-            return int(json.loads((self.folder / PIECES_FILE).read_text(encoding="utf-8"))["pieces"])
-        except FileNotFoundError:
-            return 1
+        return read_pieces(self.folder.parent)
 
     def forget_pieces(self) -> None:
         """A run that begins anew tries whole micro-batches again."""
-        (self.folder / PIECES_FILE).unlink(missing_ok=True)
+        forget_pieces(self.folder.parent)
 
     def note_pieces(self, pieces: int) -> None:
         """Remember for a later attempt."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{PIECES_FILE}.tmp"
-        temporary.write_text(json.dumps({"pieces": pieces}), encoding="utf-8")
-        os.replace(temporary, self.folder / PIECES_FILE)
+        note_pieces(self.folder.parent, pieces)
 
 
 class SteadyMixin(Trainer):
@@ -82,6 +71,8 @@ class SteadyMixin(Trainer):
         self._share = 1.0
         self._noted: tuple[dict[str, list[float]], int] = ({}, 0)
         super().__init__(**arguments)
+        # Memory may have run out, or a guard have killed the run, in an evaluation as well.
+        self.args.per_device_eval_batch_size = max(1, self.args.per_device_eval_batch_size // self.pieces)
         # It prints every line of the log; events say it all.
         self.remove_callback(PrinterCallback)
 
@@ -191,8 +182,10 @@ class SteadyMixin(Trainer):
         while True:
             try:
                 return self._in_pieces(model, inputs, num_items_in_batch)
-            except torch.OutOfMemoryError as error:
-                self._shrink(str(error))
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                self._shrink(_first_line(error))
             # Outside of the handler: its traceback holds the tensors of the pass that died.
             while not self._redo(model, self._update[:place], num_items_in_batch):
                 continue
@@ -200,9 +193,7 @@ class SteadyMixin(Trainer):
     def _redo(self, model: Any, batches: list[dict[str, Any]], items: Any) -> bool:
         """The micro-batches before this one again, from a clean gradient."""
         model.zero_grad()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
         counted, tokens = self._noted
         self._metrics["train"].clear()
         self._metrics["train"].update({name: list(values) for name, values in counted.items()})
@@ -210,8 +201,10 @@ class SteadyMixin(Trainer):
         try:
             for batch in batches:
                 self._in_pieces(model, batch, items)
-        except torch.OutOfMemoryError as error:
-            self._shrink(str(error))
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            self._shrink(_first_line(error))
             return False
         return True
 
@@ -247,7 +240,7 @@ class SteadyMixin(Trainer):
         if self.args.world_size > 1:
             error = OutOfMemoryRunError(f"Memory ran out on one of several processes: {why}")
             error.retryable = True
-            error.hint = "Resume: the next attempt takes micro-batches of half the size."
+            error.hint = "The next attempt takes micro-batches of half the size."
             raise error
         self.keeper.events.emit(
             "message",
@@ -256,6 +249,11 @@ class SteadyMixin(Trainer):
             data,
             "warn",
         )
+
+
+def _first_line(error: BaseException) -> str:
+    """What an allocator says, without the calls that led there."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _trained(model: Any) -> dict[str, torch.dtype]:

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.services.faults import broken_json, invalid_fields
+from app.store.job_errors import with_hint
 from corpora.errors import InvalidInputError, MalmoiError
 
 __all__ = ["error_body", "error_response", "install_error_handlers", "unexpected_body"]
@@ -31,7 +32,7 @@ def error_body(message: str, type_: str, param: str | None, code: str | None) ->
 
 def error_response(exc: MalmoiError) -> JSONResponse:
     """An error of our tree as an HTTP answer."""
-    message = f"{exc.message} {exc.hint}".strip() if exc.hint and exc.hint not in exc.message else exc.message
+    message = with_hint(exc.message, exc.hint)
     headers = {"Retry-After": RETRY_AFTER_S} if exc.status == 503 else {}
     return JSONResponse(error_body(message, exc.type, exc.param, exc.code), status_code=exc.status, headers=headers)
 

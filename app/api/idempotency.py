@@ -2,7 +2,8 @@
 
 A route takes ``once: Once`` and returns ``once(body, create)``; ``create`` is handed the services and calls
 ``services.answer`` in the transaction that creates. Without the header ``create`` simply runs; but where the official
-client says that it repeats a JSON request of the same key and body, the first answer is given again.
+client says that it repeats a request of the same key and body, JSON or upload, the first answer is given again. A body
+is told by its hash, an upload's part by part: none is held in memory.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _once(
         if key is not None:
             claim = IdempotencyClaim(key=key, scope=scope)
             earlier = claim_key(services, claim, _digest(body))
-        elif (retries := _retries(request)) is not None and isinstance(body, BaseModel):
+        elif (retries := _retries(request)) is not None:
             asked = hashlib.sha256(f"{request.headers.get('authorization', '')}\n{_digest(body)}".encode()).hexdigest()
             claim = IdempotencyClaim(key=asked, scope=f"retry {scope}")
             earlier = claim_retried(services, claim, retries)

@@ -6,11 +6,12 @@ import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
 
 from app.api.deps import ServicesDep
 from app.api.idempotency import Once
 from app.api.lists import list_body
-from app.api.schemas.common import Event, ListOf, gives
+from app.api.schemas.common import Event, ListOf, gives, gives_file
 from app.api.schemas.openai import Checkpoint, FineTuningJob
 from app.services import fine_tuning
 from app.services.fine_tuning import CreateFineTuningJob
@@ -93,3 +94,14 @@ def list_checkpoints(job_id: str, services: ServicesDep, after: After = None, li
     """A job's kept checkpoints, newest first."""
     data, more = fine_tuning.list_checkpoints(services, job_id, after, limit)
     return list_body(data, has_more=more)
+
+
+@router.get(
+    "/jobs/{job_id}/plot",
+    response_class=Response,
+    responses=gives_file("image/png", "Loss, accuracy, learning rate and gradients until now; drawn once a minute."),
+)
+def plot(job_id: str, services: ServicesDep) -> Response:
+    """The curves of a job as a PNG, while it runs too."""
+    picture = fine_tuning.read_plot(services, job_id)
+    return Response(picture, media_type="image/png", headers={"Cache-Control": "no-store"})

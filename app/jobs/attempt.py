@@ -1,6 +1,7 @@
 """One attempt at one job inside this process: heartbeat from a thread, the kind's function, the outcome written.
 
 ``app.jobs.worker`` does this in a process of its own, ``app.jobs.inline`` for the command line. Knows no kind of job.
+A database that is away for a while ends no attempt: what it tells is written when the database is back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from app.jobs.kinds import JobContext, JobKind, JobOutcome, StopRequest
 from app.store.database import Store
 from app.store.jobs import JobStore, LostLeaseError
+from app.store.patience import patiently, unavailable
 from corpora.errors import MalmoiError
 
 __all__ = ["run_attempt"]
@@ -61,15 +63,22 @@ class _Heart:
         self._thread.join()
 
 
+def _error_of(exc: MalmoiError) -> dict[str, Any]:
+    told = {"code": exc.code, "message": exc.message, "hint": exc.hint, "retryable": exc.retryable}
+    return told | {"param": exc.param}
+
+
 def _run(kind: JobKind, context: JobContext, params: dict[str, Any]) -> JobOutcome:
     try:
         return kind.run(context, kind.params.model_validate(params))
     except LostLeaseError:
         raise
     except MalmoiError as exc:
-        error = {"code": exc.code, "message": exc.message, "hint": exc.hint, "retryable": exc.retryable}
-        return JobOutcome(status="failed", error=error | {"param": exc.param})
+        return JobOutcome(status="failed", error=_error_of(exc))
     except Exception as exc:
+        away = unavailable(exc)
+        if away is not None:
+            return JobOutcome(status="failed", error=_error_of(away))
         context.event("error", f"예상하지 못한 오류: {exc!r}", data={"traceback": traceback.format_exc()})
         message = f"An unexpected error ended the job: {exc!r}. The job's events hold the traceback."
         return JobOutcome(
@@ -99,7 +108,7 @@ def run_attempt(
     """
     jobs = JobStore(store)
     job_id, attempt = job
-    row = jobs.get(job_id)
+    row = patiently(lambda: jobs.get(job_id))
     heart = _Heart(jobs, job_id, attempt, on_lost)
     context = JobContext(
         store=store,
@@ -107,16 +116,17 @@ def run_attempt(
         job_id=job_id,
         attempt=attempt,
         stop=heart.requested,
-        log=lambda level, message, type_, data: jobs.event(job_id, attempt, level, message, type_, data),
-        report=lambda progress: jobs.progress(job_id, attempt, progress),
-        advance=lambda: jobs.advanced(job_id, attempt),
+        log=lambda *told: patiently(lambda: jobs.event(job_id, attempt, *told)),
+        report=lambda progress: patiently(lambda: jobs.progress(job_id, attempt, progress)),
+        advance=lambda: patiently(lambda: jobs.advanced(job_id, attempt)),
     )
     try:
         outcome = _run(kinds[row.kind], context, row.params)
         heart.end()
         if outcome.status == "retry":
-            jobs.release(job_id, attempt, crashed=True)
+            patiently(lambda: jobs.release(job_id, attempt, crashed=True))
         else:
-            jobs.finish(job_id, attempt, outcome.status, outcome.result, outcome.error)
+            ended = (outcome.status, outcome.result, outcome.error)
+            patiently(lambda: jobs.finish(job_id, attempt, *ended))
     finally:
         heart.end()

@@ -16,6 +16,7 @@ from typing import Any
 from app.services.checkpoints import find_checkpoint
 from app.services.context import Services
 from app.services.models import current_base, get_model
+from app.services.training_command import TrainJobParams
 from app.store.queries import find, listed
 from app.store.tables import AdapterRow, CheckpointRow, JobRow
 from corpora.errors import InvalidInputError, NotFoundError
@@ -125,12 +126,12 @@ def _card(services: Services, adapter: StoredAdapter) -> str:
     if adapter.step is None:
         card = (adapter.path / CARD).read_text(encoding="utf-8")
     else:
-        params = services.jobs.get(adapter.job_id).params
+        params = TrainJobParams.model_validate(services.jobs.get(adapter.job_id).params)
         card = checkpoint_card(
             adapter.base_model,
             recipe=adapter.recipe,
-            seed=params["seed"],
-            dataset_sha256=params["training_sha256"],
+            seed=params.seed,
+            dataset_sha256=params.dataset_sha256,
             step=adapter.step,
             metrics=adapter.metrics or {},
         )

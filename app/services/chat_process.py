@@ -3,9 +3,9 @@
 ``ChatProcess`` runs ``python -m training serve`` and speaks JSON lines with it; torch never enters the service. Several
 requests are under way at once; each is told its events through a function of its own, from the reader's thread.
 
-On a machine with one GPU the child holds the resource ``gpu`` under a lease: while a job trains it is refused, and when
-a training job is queued it finishes what it is answering, takes no more, and leaves the memory. On the CPU, and with a
-second GPU, it answers beside the training.
+Where training takes every GPU (there is one, or TRAIN_GPUS says so) the child holds the resource ``gpu`` under a lease:
+while a job trains it is refused, and when a training job is queued it finishes what it is answering, takes no more, and
+leaves the memory. On the CPU, and on a GPU that training leaves it, it answers beside the training.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ChatProcess:
 
         Args:
             log: File of the child's standard error.
-            leases: On the GPU, where there is only one to share with training.
+            leases: On the GPU, where training leaves it none of its own.
             environ: Added to the child's environment.
             limits: How long and how much.
         """
@@ -265,7 +265,8 @@ def _gpu_busy(what: str) -> MalmoiError:
     return UnavailableError(
         f"{what}; chat answers again when training has ended.",
         code="gpu_busy",
-        hint="Ask again later, or give the machine a second GPU: then chat answers during training.",
+        hint="Ask again later. Chat answers during training on a GPU of its own: give the machine a second one, and "
+        "leave MALMOI_TRAIN_GPUS at auto or below their number.",
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "get_sample",
     "list_datasets",
     "list_samples",
+    "manifest_of",
     "require_dataset",
 ]
 
@@ -61,8 +62,6 @@ def dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
     """A dataset in the contract's shape."""
     counts = _counts(session, row.id)
     imported = import_of(session, row.id)
-    newest = latest(session, SampleRow, SampleRow.dataset_id == row.id)
-    versions = newest.provenance.get("versions", {}) if newest else {}
     return {
         "id": row.id,
         "object": "dataset",
@@ -74,8 +73,14 @@ def dataset_body(session: Session, row: DatasetRow) -> dict[str, Any]:
         "rejected_count": counts.get("rejected", 0),
         "generation_jobs": [job.id for job in jobs_of(session, row.id) if job.kind == "generate"],
         "import_job": import_body(session, imported) if imported is not None else None,
-        "manifest": {"version": row.version, "versions": versions},
+        "manifest": manifest_of(session, row),
     }
+
+
+def manifest_of(session: Session, row: DatasetRow) -> dict[str, Any]:
+    """What a dataset was made with: its version, and those of the tools behind its newest sample."""
+    newest = latest(session, SampleRow, SampleRow.dataset_id == row.id)
+    return {"version": row.version, "versions": newest.provenance.get("versions", {}) if newest else {}}
 
 
 def list_datasets(services: Services, after: str | None, limit: int, order: str) -> tuple[list[dict[str, Any]], bool]:

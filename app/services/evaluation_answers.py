@@ -85,7 +85,7 @@ def _died(context: JobContext, ended: Ended, log: Path, what: str) -> JobOutcome
 def run_answering(context: JobContext, params: EvaluateParams, folder: EvaluationFolder) -> JobOutcome | None:
     """Let both models answer; None once every row is answered, else how the job ends."""
     config = {
-        "sides": [{"name": side, **params.targets[side].model_dump()} for side in SIDES],
+        "sides": [{"name": side, **params.targets[side].model_dump(exclude={"template"})} for side in SIDES],
         "rows_file": str(folder.rows),
         "output": str(folder.answers),
         "seed": params.seed,

@@ -133,7 +133,7 @@ def _share(hits: int, n: int) -> dict[str, Any]:
 
 
 def _check_report(checks: Sequence[_Check]) -> dict[str, Any]:
-    """How often the judge ranked a bad answer below the true one, by kind and over all."""
+    """How often the judge ranked a bad answer below the true one, and how often it turned, by kind and over all."""
     found: dict[str, Any] = {}
     for kind in (*BAD_KINDS, "all"):
         mine = [check for check in checks if kind in (check.bad.kind, "all")]
@@ -144,6 +144,7 @@ def _check_report(checks: Sequence[_Check]) -> dict[str, Any]:
             "answers": len(mine),
             "by_score": _share(sum(bad < true for bad, true in read), len(read)),
             "by_comparison": _share(outcomes.count("win"), len(outcomes)),
+            "inconsistent": outcomes.count("inconsistent"),
             "unreadable": {"scores": len(mine) - len(read), "comparisons": len(mine) - len(outcomes)},
         }
     return found

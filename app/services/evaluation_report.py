@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.services.evaluation_judge import Judged
-from app.services.evaluation_request import EvaluateParams
+from app.services.evaluation_request import EvaluateParams, ModelTarget
 from app.services.evaluation_rows import EvaluationRow
 from app.services.evaluation_scores import SIDES, Scored, figures_of
 from app.services.evaluation_stats import LEVEL, RESAMPLES
@@ -94,10 +94,17 @@ def notes_of_judge(judged: Judged, check: dict[str, Any]) -> Iterator[tuple[str,
         )
 
 
+def _templates_differ(base: ModelTarget, tuned: ModelTarget) -> bool:
+    """By the templates' own text where both models bring one: two of one recipe differ by a stop phrase, say."""
+    if base.template is not None and tuned.template is not None:
+        return base.template != tuned.template
+    return base.recipe != tuned.recipe
+
+
 def _notes_of_models(params: EvaluateParams) -> Iterator[tuple[str, str]]:
     if params.targets["base"].base != params.targets["tuned"].base:
         yield "different_bases", "두 모델의 바탕이 다릅니다. 토큰이 다르면 퍼플렉서티는 견줄 수 없습니다."
-    if params.targets["base"].recipe != params.targets["tuned"].recipe:
+    if _templates_differ(params.targets["base"], params.targets["tuned"]):
         yield "different_templates", "두 모델에 서로 다른 대화 틀로 물었습니다."
     if "diversity" in params.metrics and (params.repeats < 2 or params.repeat_rows == 0):
         yield "no_repeats", "같은 질문을 되풀이하지 않아 다양성을 재지 못했습니다(repeats는 2 이상)."

@@ -5,6 +5,8 @@ Rows become an immutable file, models folders, the judge a name or the reason wh
 
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +20,7 @@ from app.services.files import require_file
 from app.services.generation import BudgetRequest
 from app.services.generation_prices import check_money_limit
 from app.services.labels import Identifier
+from app.services.merged import origin_of
 from app.services.models import ChatTarget, chat_target
 from app.store.queries import count
 from app.store.tables import SampleRow
@@ -32,12 +35,15 @@ __all__ = [
     "ModelTarget",
     "judge_of",
     "metrics_of",
+    "model_target",
     "resolve_evaluation",
     "same_template",
 ]
 
 #: What a request may name; benchmarks only when named.
 METRICS: tuple[str, ...] = (*GROUPS, *BENCHMARKS)
+#: File of the template that a model was trained with, in its folder.
+TEMPLATE = "chat_template.jinja"
 
 
 class EvaluationOptions(BaseModel):
@@ -81,6 +87,8 @@ class ModelTarget(BaseModel):
     base: str
     adapter: str | None
     recipe: str
+    template_of: str | None = None  # Folder of the adapter in whose template it is asked; None is its own.
+    template: str | None = None  # Hash of the template that its folder brings; None where the recipe's is used.
 
 
 class EvaluateParams(EvaluationOptions):
@@ -96,8 +104,16 @@ class EvaluateParams(EvaluationOptions):
     judge_absent: str | None  # Why there is no judge, where one was wanted.
 
 
-def _target(found: ChatTarget) -> ModelTarget:
-    return ModelTarget(base=found.base_path, adapter=found.adapter_path, recipe=found.recipe)
+def model_target(found: ChatTarget) -> ModelTarget:
+    """One side, with the template that its adapter, or a merged folder, was trained with."""
+    trained = found.adapter_path is not None or origin_of(Path(found.base_path))
+    template = Path(found.adapter_path or found.base_path) / TEMPLATE
+    return ModelTarget(
+        base=found.base_path,
+        adapter=found.adapter_path,
+        recipe=found.recipe,
+        template=sha256(template.read_bytes()).hexdigest() if trained and template.is_file() else None,
+    )
 
 
 def resolve_targets(services: Services, base_model: str, model: str) -> dict[str, ModelTarget]:
@@ -109,7 +125,7 @@ def resolve_targets(services: Services, base_model: str, model: str) -> dict[str
     found = {}
     for side, name, param in (("base", base_model, "base_model"), ("tuned", model, "model")):
         try:
-            found[side] = _target(chat_target(services, name))
+            found[side] = model_target(chat_target(services, name))
         except NotFoundError as exc:
             exc.param = param
             raise
@@ -125,7 +141,8 @@ def same_template(base: ModelTarget, tuned: ModelTarget) -> dict[str, ModelTarge
     if (base.base, base.adapter) == (tuned.base, tuned.adapter):
         raise InvalidInputError("base_model and model are the same model.", param="model", code="same_model")
     if base.base == tuned.base and base.adapter is None:
-        base = base.model_copy(update={"recipe": tuned.recipe})
+        theirs = {"recipe": tuned.recipe, "template_of": tuned.adapter, "template": tuned.template}
+        base = base.model_copy(update=theirs)
     return {"base": base, "tuned": tuned}
 
 
@@ -152,7 +169,7 @@ def _rows(services: Services, request: EvaluationRequest) -> tuple[str, str | No
             param="split",
             code="no_held_out_rows",
         )
-    return export_file(services, request.dataset_id, request.split)[0], request.split
+    return export_file(services, request.dataset_id, request.split).sha256, request.split
 
 
 def judge_of(services: Services, named: str | None, metrics: list[str]) -> tuple[str | None, str | None]:

@@ -19,19 +19,29 @@ from collections.abc import Iterator, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from app.services.bundle import write_bundle
 from app.services.context import Services
 from app.services.dataset_card import CardFacts, card_facts
-from app.services.datasets import require_dataset
+from app.services.datasets import manifest_of, require_dataset
 from app.services.export_rows import export_rows, side
 from app.store.accepted import accepted_samples
 from app.store.queries import Session
 from corpora.errors import InvalidInputError, UnavailableError
 from corpora.exporters import LINE_EXPORTS, ExportReport, export_line, refusal, write_export
 
-__all__ = ["MEDIA_TYPES", "Blocks", "Export", "ExportFormat", "ExportRequest", "Split", "export_file", "open_export"]
+__all__ = [
+    "MEDIA_TYPES",
+    "Blocks",
+    "Export",
+    "ExportFormat",
+    "ExportRequest",
+    "Frozen",
+    "Split",
+    "export_file",
+    "open_export",
+]
 
 Split = Literal["train", "test", "all"]
 ExportFormat = Literal["messages", "alpaca", "sharegpt", "prompt_completion", "csv", "parquet", "bundle"]
@@ -106,6 +116,16 @@ class Export:
     refused: dict[str, int] = field(default_factory=dict)  #: Samples that the format cannot carry, by reason.
     length: int | None = None  #: Bytes, where known.
     blocks: Blocks | None = None  #: To be closed by who takes it; None when the client has these bytes already.
+    manifest: dict[str, Any] = field(default_factory=dict)  #: The dataset's, of the version that is exported.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frozen:
+    """An export as it was at one moment, kept for a job."""
+
+    sha256: str  #: Of the rows, and their name in the blob store.
+    bytes: int
+    manifest: dict[str, Any]  #: What these rows are: the dataset and its version, the split, hash of the rows, tools.
 
 
 def open_export(services: Services, dataset_id: str, request: ExportRequest, held: Set[str] = frozenset()) -> Export:
@@ -139,6 +159,7 @@ def open_export(services: Services, dataset_id: str, request: ExportRequest, hel
         export = Export(etag=etag, filename=filename, media_type=MEDIA_TYPES[request.format])
         if held & {etag, "*"}:
             return export
+        export = replace(export, manifest=manifest_of(session, dataset))
         if request.format in LINE_EXPORTS:
             refused = _refusals(session, dataset_id, request)
             blocks = Blocks(_lines(session, dataset_id, request), stack.pop_all())
@@ -232,8 +253,8 @@ def _spooled(
     return file, report
 
 
-def export_file(services: Services, dataset_id: str, split: Split) -> tuple[str, int]:
-    """The export as an immutable blob: (sha256, bytes). For training, which must not see later changes.
+def export_file(services: Services, dataset_id: str, split: Split) -> Frozen:
+    """The export as an immutable blob. For training, which must not see later changes.
 
     Raises:
         InvalidInputError: there is no accepted sample in that split, or one without an answer.
@@ -261,4 +282,6 @@ def export_file(services: Services, dataset_id: str, split: Split) -> tuple[str,
             yield first
             yield from blocks
 
-        return services.blobs.put(whole(), None)
+        sha256, size = services.blobs.put(whole(), None)
+    manifest = {"dataset_id": dataset_id, "split": split, "rows_sha256": sha256, **export.manifest}
+    return Frozen(sha256=sha256, bytes=size, manifest=manifest)

@@ -22,6 +22,7 @@ from app.services.evaluation_request import (
     ModelTarget,
     judge_of,
     metrics_of,
+    model_target,
     same_template,
 )
 from app.services.generation_prices import check_money_limit
@@ -108,7 +109,7 @@ def _target(services: Services, named: str, recipe: str | None, base: str | None
         found: ChatTarget = folder_target(folder, base=moved, recipe=recipe, places=base_places(services.settings))
     else:
         found = chat_target(services, named)
-    return ModelTarget(base=found.base_path, adapter=found.adapter_path, recipe=found.recipe)
+    return model_target(found)
 
 
 def _stored(services: Services, data: Path) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "list_checkpoints",
     "list_events",
     "list_jobs",
+    "read_plot",
     "resume_job",
     "stop_job",
 ]
@@ -43,16 +44,19 @@ _SEED_MODULUS = 2**31 - 1
 BATCH = 200
 
 
-def _blob_of(services: Services, given: str, param: str, split: Literal["train", "test"]) -> str:
-    """The sha256 of a training file: a file's bytes, or a dataset exported at this moment."""
+def _blob_of(
+    services: Services, given: str, param: str, split: Literal["train", "test"]
+) -> tuple[str, dict[str, Any] | None]:
+    """The sha256 of a training file: a file's bytes, or a dataset exported at this moment, which has a manifest."""
     if given.startswith("dataset_"):
         with services.store.read() as session:
             if find(session, DatasetRow, DatasetRow.id == given) is None:
                 raise InvalidInputError(f"There is no dataset '{given}'.", param=param, code="dataset_not_found")
-        return export_file(services, given, split)[0]
+        frozen = export_file(services, given, split)
+        return frozen.sha256, frozen.manifest
     with services.store.read() as session:
         try:
-            return require_file(session, given, param).sha256
+            return require_file(session, given, param).sha256, None
         except NotFoundError as exc:
             raise InvalidInputError(exc.message, param=param, code="file_not_found") from exc
 
@@ -73,10 +77,10 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
     _require_torch()
     base = resolve_base(services, request.model, request.recipe)
     require_fetchable(base.path)
-    training = _blob_of(services, request.training_file, "training_file", "train")
+    training, manifest = _blob_of(services, request.training_file, "training_file", "train")
     validation = None
     if request.validation_file is not None:
-        validation = _blob_of(services, request.validation_file, "validation_file", "test")
+        validation, _ = _blob_of(services, request.validation_file, "validation_file", "test")
         if validation == training:
             raise InvalidInputError(
                 "validation_file holds the same rows as training_file; a validation says nothing on rows that were "
@@ -107,6 +111,8 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
         early_stopping_patience=request.early_stopping_patience,
         stop_phrase=request.chosen_stop_phrase,
         validation_fraction=request.validation_fraction,
+        dataset_manifest=manifest,
+        dataset_licence=request.dataset_licence,
     )
     # Before the row is there: nobody can claim a job that will be failed.
     error = check_files(services, params).error if small_enough(services, params) else None
@@ -211,6 +217,27 @@ def list_events(services: Services, job_id: str, after: str | None, limit: int) 
     """A page of a job's events, newest first, ids ``ftevent-<n>``."""
     get_job(services, job_id)
     return events.list_events(services, job_id, "fine_tuning.job.event", after, limit)
+
+
+def read_plot(services: Services, job_id: str) -> bytes:
+    """The newest picture of a run's curves, while it runs and for as long as its folder is there.
+
+    Raises:
+        NotFoundError: there is no such job, or no picture of it (``plot_not_ready``).
+    """
+    status = get_job(services, job_id)["status"]
+    # A picture takes another's place as a whole: what is opened is read to its end.
+    picture = services.settings.data_dir / "runs" / job_id / "out" / "curves.png"
+    try:
+        return picture.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"There is no plot of job '{job_id}', which is {status}.",
+            param="fine_tuning_job_id",
+            code="plot_not_ready",
+            hint="A running job draws one a minute; of a finished one it is the second of result_files. Without the "
+            "extra 'report' none is drawn, which an event tells.",
+        ) from None
 
 
 def list_checkpoints(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from app.store.job_errors import kept_of, told
 from app.store.tables import JobRow
 
 __all__ = ["job_body"]
@@ -19,6 +20,8 @@ _OURS = (
     "early_stopping_patience",
     "stop_phrase",
     "validation_fraction",
+    "dataset_licence",
+    "dataset_manifest",
 )
 #: OpenAI's three; a method may have more.
 _COMMON = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -54,7 +57,8 @@ def job_body(row: JobRow) -> dict[str, Any]:
     hyper, method = _hyperparameters(params, result), params.get("method") or "supervised"
     error = None
     if row.error:
-        error = {name: row.error.get(name) for name in ("code", "message", "param")}
+        # OpenAI's clients show the message and nothing else of ours.
+        error = kept_of(row.error) | {"message": told(row.error)}
     estimated = row.progress.get("estimated_finish") if row.status == "running" else None
     return {
         "id": row.id,

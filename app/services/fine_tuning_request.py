@@ -122,6 +122,10 @@ class CreateFineTuningJob(_Strict):
         ]
         | None
     ) = None
+    dataset_licence: (
+        Annotated[Label, Field(min_length=1, max_length=128, description="Of the training data, for the model card.")]
+        | None
+    ) = None
     early_stopping_patience: (
         Annotated[int, Field(ge=0, le=1000, description="Evaluations without gain; 0 never stops.")] | None
     ) = None

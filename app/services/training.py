@@ -8,7 +8,7 @@ of its log; none dies in silence. This module composes paths and rows; how a LoR
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services
@@ -20,7 +20,9 @@ from app.services.training_events import TrainerEvents
 from app.services.training_files import check_files, job_error
 from app.services.training_process import Ended, TrainerRun, run_trainer
 from app.services.training_results import register
+from app.store.patience import patiently
 from corpora.errors import MissingExtraError
+from training.pieces import halve
 
 __all__ = ["KIND", "TrainJobParams", "run_train"]
 
@@ -39,10 +41,12 @@ def run_train(services: Services, context: JobContext, params: TrainJobParams) -
     Raises:
         MissingExtraError: torch is not installed any more.
     """
-    clear_ended(services, KIND)
+    patiently(lambda: clear_ended(services, KIND))
     outcome = _run(services, context, params)
     if outcome.status in ("failed", "cancelled"):
-        clear_run(services, context.job_id, "failed" if outcome.status == "failed" else "cancelled")
+        how: Literal["failed", "cancelled"] = "failed" if outcome.status == "failed" else "cancelled"
+        resumable = bool((outcome.error or {}).get("retryable"))
+        patiently(lambda: clear_run(services, context.job_id, how, resumable=resumable))
     return outcome
 
 
@@ -99,7 +103,7 @@ def _outcome(
     if wanted == "cancel":
         return JobOutcome(status="cancelled")
     if events.error is not None:
-        return _told(events.error)
+        return _told(context, events.error)
     if wanted == "pause" or events.paused:
         if not events.paused:
             context.event("warn", "체크포인트를 새로 남기지 못하고 멈췄습니다. 마지막 체크포인트에서 이어집니다.")
@@ -108,6 +112,9 @@ def _outcome(
     if ended.signal_name is not None:
         # Killed from outside, by the machine's memory guard as a rule: the checkpoint is still there.
         message = f"학습 프로세스가 {ended.signal_name}(으)로 끝났습니다. 체크포인트에서 다시 시작합니다."
+        if ended.signal_name == "SIGKILL" and not events.advanced:
+            pieces = halve(services.folder("runs", context.job_id) / "out")
+            message += f" 메모리가 모자랐을 수 있어 마이크로배치를 {pieces}조각으로 나누어 계산합니다."
         context.event("error", message, data={"signal": ended.signal_name, "log": ended.tail})
         return JobOutcome(status="retry")
     log = services.folder("runs", context.job_id) / "trainer.log"
@@ -118,8 +125,14 @@ def _outcome(
     )
 
 
-def _told(error: dict[str, Any]) -> JobOutcome:
-    """The failure that the trainer itself told of."""
+def _told(context: JobContext, error: dict[str, Any]) -> JobOutcome:
+    """The failure that the trainer itself told of; memory that ran out on several processes is another attempt."""
+    if error.get("code") == "out_of_memory" and error.get("retryable"):
+        # They cannot take smaller pieces in mid-step; they have noted them, and begin again.
+        context.event("warn", f"메모리가 부족하여 마이크로배치를 절반으로 줄여 다시 시작합니다. {error['message']}")
+        # The pieces are work that is kept: they end where a single row does not fit, not after so many deaths.
+        context.advanced()
+        return JobOutcome(status="retry")
     return _failed(
         error.get("code") or "training_failed",
         error["message"],

@@ -5,6 +5,8 @@ Composes paths and values only; what they do is the trainer's business.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -45,6 +47,16 @@ class TrainJobParams(BaseModel):
     early_stopping_patience: int | None = None
     stop_phrase: str | None = None
     validation_fraction: float | None = None
+    dataset_manifest: dict[str, Any] | None = None
+    dataset_licence: str | None = None
+
+    @property
+    def dataset_sha256(self) -> str:
+        """What the model card names the data by: a dataset's manifest, as JSON with sorted keys, or a file's bytes."""
+        if self.dataset_manifest is None:
+            return self.training_sha256
+        canonical = json.dumps(self.dataset_manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def train_config(services: Services, params: TrainJobParams, run_dir: Path) -> TrainConfig:
@@ -60,6 +72,7 @@ def train_config(services: Services, params: TrainJobParams, run_dir: Path) -> T
         "validation_fraction": params.validation_fraction,
         "max_steps": params.max_steps,
         "suffix": params.suffix,
+        "dataset_licence": params.dataset_licence,
         "lora": LoraOverrides(**params.lora) if params.lora else None,
         "wandb": _wandb(params.integrations),
         "beta": hyper.get("beta"),
@@ -78,7 +91,7 @@ def train_config(services: Services, params: TrainJobParams, run_dir: Path) -> T
         n_epochs=hyper["n_epochs"],
         batch_size=hyper["batch_size"],
         learning_rate_multiplier=hyper["learning_rate_multiplier"],
-        dataset_sha256=params.training_sha256,
+        dataset_sha256=params.dataset_sha256,
         resume=True,
         **{name: value for name, value in optional.items() if value is not None},
     )
@@ -115,5 +128,8 @@ def train_command(config_path: Path, processes: int) -> list[str]:
 
 
 def process_count(setting: int | Literal["auto"]) -> int:
-    """Processes of one training: as many as set, or one for each GPU that torch would see."""
-    return max(1, len(gpus())) if setting == "auto" else setting
+    """Processes of one training: as many as set, or one for each GPU that torch would see but the last.
+
+    That one is left to chat. A single GPU is training's: chat comes back when the job has ended.
+    """
+    return max(1, len(gpus()) - 1) if setting == "auto" else setting

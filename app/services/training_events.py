@@ -14,6 +14,7 @@ from app.services.checkpoints import forget_checkpoint, keep_checkpoint, model_n
 from app.services.context import Services
 from app.services.training_command import TrainJobParams
 from app.store.jobs import hold
+from app.store.patience import patiently
 from app.store.queries import latest
 from app.store.tables import CheckpointRow
 
@@ -32,6 +33,7 @@ class TrainerEvents:
         self.result: dict[str, Any] | None = None  #: Once the trainer has finished.
         self.error: dict[str, Any] | None = None  #: Once it has told of a failure.
         self.paused = False  #: Whether it has paused itself, checkpoint and all.
+        self.advanced = False  #: Whether it has got further than any attempt before.
         self.progress: dict[str, Any] = {"phase": "training"}
         with services.store.read() as session:
             kept = latest(session, CheckpointRow, CheckpointRow.job_id == context.job_id)
@@ -45,7 +47,8 @@ class TrainerEvents:
         if kind == "result":
             self.result = data
         elif kind == "error":
-            self.error = data | {"message": message}
+            # Of several processes the first one's is the cause, and the others' follow from it.
+            self.error = self.error or data | {"message": message}
         elif kind == "checkpoint":
             self._keep(level, message, data)
         elif kind == "checkpoint_removed":
@@ -69,20 +72,28 @@ class TrainerEvents:
 
     def _keep(self, level: str, message: str, data: dict[str, Any]) -> None:
         context = self._context
-        with self._services.store.write(durable=True) as session:
-            hold(session, context.job_id, context.attempt)
-            row = keep_checkpoint(session, context.job_id, self.model, data, self._services.now())
-            shown = {"id": row.id, "step": row.step, "fine_tuned_model_checkpoint": row.name}
+
+        def kept() -> CheckpointRow:
+            with self._services.store.write(durable=True) as session:
+                hold(session, context.job_id, context.attempt)
+                return keep_checkpoint(session, context.job_id, self.model, data, self._services.now())
+
+        row = patiently(kept)
+        shown = {"id": row.id, "step": row.step, "fine_tuned_model_checkpoint": row.name}
         context.event(level, message, data={"checkpoint": shown | {"metrics": row.metrics}})
         if row.step > self._furthest:
-            self._furthest = row.step
+            self._furthest, self.advanced = row.step, True
             # A later attempt goes on from here. One that dies before it gets further than any before is counted.
             context.advanced()
 
     def _forget(self, level: str, message: str, data: dict[str, Any]) -> None:
         context = self._context
-        with self._services.store.write() as session:
-            hold(session, context.job_id, context.attempt)
-            forget_checkpoint(session, context.job_id, int(data["step"]))
+
+        def forgotten() -> None:
+            with self._services.store.write() as session:
+                hold(session, context.job_id, context.attempt)
+                forget_checkpoint(session, context.job_id, int(data["step"]))
+
+        patiently(forgotten)
         shown = {"step": data["step"], "fine_tuned_model_checkpoint": f"{self.model}:ckpt-step-{data['step']}"}
         context.event(level, message, data={"checkpoint_removed": shown})

@@ -12,6 +12,7 @@ from app.services.files import add_file
 from app.services.training_command import TrainJobParams
 from app.services.training_events import TrainerEvents
 from app.store.jobs import hold
+from app.store.patience import patiently
 from app.store.queries import remove
 from app.store.tables import AdapterRow
 
@@ -43,23 +44,28 @@ def register(services: Services, context: JobContext, params: TrainJobParams, ev
         files.append(("step_metrics.png", result["plot"]))
     blobs = [(name, _stored(services, Path(path))) for name, path in files]
     now = services.now()
-    with services.store.write(durable=True) as session:
-        hold(session, context.job_id, context.attempt)
-        ids = [add_file(session, name, _PURPOSE, blob, now).id for name, blob in blobs]
-        settle_checkpoints(session, context.job_id, events.model, result["checkpoints"], now)
-        # An attempt that died after this commit and before the job's end left the same row behind.
-        remove(session, AdapterRow, AdapterRow.id == events.model)
-        session.add(
-            AdapterRow(
-                id=events.model,
-                job_id=context.job_id,
-                base_model=params.model,
-                recipe=params.recipe,
-                base_path=result.get("base_path", params.base_path),
-                path=result["adapter_dir"],
-                created_at=now,
+
+    def registered() -> list[str]:
+        with services.store.write(durable=True) as session:
+            hold(session, context.job_id, context.attempt)
+            ids = [add_file(session, name, _PURPOSE, blob, now).id for name, blob in blobs]
+            settle_checkpoints(session, context.job_id, events.model, result["checkpoints"], now)
+            # An attempt that died after this commit and before the job's end left the same row behind.
+            remove(session, AdapterRow, AdapterRow.id == events.model)
+            session.add(
+                AdapterRow(
+                    id=events.model,
+                    job_id=context.job_id,
+                    base_model=params.model,
+                    recipe=params.recipe,
+                    base_path=result.get("base_path", params.base_path),
+                    path=result["adapter_dir"],
+                    created_at=now,
+                )
             )
-        )
+            return ids
+
+    ids = patiently(registered)
     context.event("info", f"새 모델이 준비되었습니다: {events.model}", data={"fine_tuned_model": events.model})
     return {
         "fine_tuned_model": events.model,

@@ -96,7 +96,11 @@ def open_store(database_url: str | None, data_dir: Path) -> Store:
         )
     if backend == "sqlite":
         _refuse_network(Path(url.database or data_dir))
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000} if backend == "sqlite" else {})
+    if backend == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+    else:
+        # A restart of the server leaves dead connections in the pool; each is asked before it is used.
+        engine = create_engine(url, pool_pre_ping=True)
     if backend == "sqlite":
         _set_up_sqlite(engine)
     try:

@@ -15,8 +15,9 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.store.database import Store
+from app.store.job_rows import LEASED, LostLeaseError, drop_expired_leases, end, hold, not_resumable, take
 from app.store.tables import EventRow, JobRow, ResourceRow
-from corpora.errors import ConflictError, MalmoiError, NotFoundError
+from corpora.errors import ConflictError, NotFoundError
 from corpora.ids import new_id
 
 __all__ = ["ENDED", "LEASED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseError", "drop_expired_leases", "hold"]
@@ -24,8 +25,6 @@ __all__ = ["ENDED", "LEASED", "LEASE_S", "MAX_CRASHES", "JobStore", "LostLeaseEr
 LEASE_S = 30.0
 #: Attempts that may die without a word before the job is given up.
 MAX_CRASHES = 5
-#: Status of a row that is no job and holds resources all the same; see ``app.store.leases``.
-LEASED = "leased"
 ENDED = frozenset({"succeeded", "incomplete", "failed", "cancelled"})
 RESUMABLE = frozenset({"paused", "incomplete"})
 PREFIXES = {
@@ -38,12 +37,6 @@ PREFIXES = {
     "merge": "mergejob",
     "upload": "uploadjob",
 }
-
-
-class LostLeaseError(MalmoiError):
-    """Another attempt has taken this job over; this one must stop."""
-
-    code = "lost_lease"
 
 
 class JobStore:
@@ -85,7 +78,7 @@ class JobStore:
             own.flush()
             if error is not None:
                 row.error = error
-                self._end(own, row, "failed", row.created_at)
+                end(own, row, "failed", row.created_at)
         return row
 
     def claim(self, owner: str, kinds: Sequence[str], lease_s: float = LEASE_S) -> JobRow | None:
@@ -105,7 +98,7 @@ class JobStore:
             for row in waiting:
                 if row.status == "running" and not self._may_restart(session, row, now):
                     continue
-                if not _take(session, row):
+                if not take(session, row):
                     continue
                 row.status = "running"
                 row.attempt += 1
@@ -119,7 +112,7 @@ class JobStore:
         """Count a death; False when the job ends with it."""
         row.crashes += 1
         if row.stop_requested is not None:
-            self._end(session, row, "paused" if row.stop_requested == "pause" else "cancelled", now)
+            end(session, row, "paused" if row.stop_requested == "pause" else "cancelled", now)
             return False
         if row.crashes >= MAX_CRASHES:
             row.error = {
@@ -128,25 +121,9 @@ class JobStore:
                 "hint": "See the log of the service; memory is the usual reason. Then resume the job.",
                 "retryable": True,
             }
-            self._end(session, row, "failed", now)
+            end(session, row, "failed", now)
             return False
         return True
-
-    def _end(self, session: Session, row: JobRow, status: str, now: float) -> None:
-        row.status = status
-        row.owner, row.lease_until, row.stop_requested = None, None, None
-        row.finished_at = None if status == "paused" else now
-        session.execute(delete(ResourceRow).where(ResourceRow.job_id == row.id))
-        if status == "failed" and row.error is not None:
-            # The log tells of the failure too, whoever reads only that, and whichever way the job came to its end.
-            kept = {"code": row.error["code"], "param": row.error.get("param")}
-            message = row.error["message"]
-            session.add(
-                EventRow(job_id=row.id, created_at=now, level="error", type="message", message=message, data=kept)
-            )
-
-    def _mine(self, session: Session, job_id: str, attempt: int) -> JobRow:
-        return hold(session, job_id, attempt)
 
     def advanced(self, job_id: str, attempt: int) -> None:
         """Say that work was stored which a later attempt need not repeat: earlier crashes are forgiven."""
@@ -160,7 +137,7 @@ class JobStore:
             LostLeaseError: another attempt has taken over.
         """
         with self._store.write() as session:
-            row = self._mine(session, job_id, attempt)
+            row = hold(session, job_id, attempt)
             row.lease_until = self._clock() + lease_s
             return row.stop_requested
 
@@ -179,14 +156,14 @@ class JobStore:
     def progress(self, job_id: str, attempt: int, progress: dict[str, Any]) -> None:
         """Replace the job's progress."""
         with self._store.write() as session:
-            self._mine(session, job_id, attempt).progress = progress
+            hold(session, job_id, attempt).progress = progress
 
     def event(
         self, job_id: str, attempt: int, level: str, message: str, type_: str, data: dict[str, Any] | None
     ) -> None:
         """Add a line to the job's log."""
         with self._store.write() as session:
-            self._mine(session, job_id, attempt)
+            hold(session, job_id, attempt)
             session.add(
                 EventRow(job_id=job_id, created_at=self._clock(), level=level, type=type_, message=message, data=data)
             )
@@ -201,11 +178,11 @@ class JobStore:
     ) -> None:
         """End the attempt: the job has ended, or is paused."""
         with self._store.write(durable=True) as session:
-            row = self._mine(session, job_id, attempt)
+            row = hold(session, job_id, attempt)
             row.result, row.error = result, error
             if status == "paused" and row.stop_requested == "cancel":
                 status = "cancelled"  # it paused by itself while somebody had asked for its end
-            self._end(session, row, status, self._clock())
+            end(session, row, status, self._clock())
 
     def request_stop(self, job_id: str, what: Literal["cancel", "pause"]) -> JobRow:
         """Ask a job to stop; one that does not run stops at once.
@@ -220,7 +197,7 @@ class JobStore:
                 # A cancel is never taken back by a later pause.
                 row.stop_requested = "cancel" if row.stop_requested == "cancel" else what
             elif row.status == "queued" or (row.status == "paused" and what == "cancel"):
-                self._end(session, row, "paused" if what == "pause" else "cancelled", self._clock())
+                end(session, row, "paused" if what == "pause" else "cancelled", self._clock())
             else:
                 raise ConflictError(
                     f"Job '{job_id}' is {row.status}; it cannot be {what}led now."
@@ -249,7 +226,7 @@ class JobStore:
             retryable = row.status == "failed" and bool((row.error or {}).get("retryable"))
             more = ended_too and row.status == "succeeded"
             if row.status not in RESUMABLE and not retryable and not more:
-                raise ConflictError(_not_resumable(row))
+                raise ConflictError(not_resumable(row))
             row.params = row.params | changes
             row.status, row.error, row.finished_at, row.crashes = "queued", None, None, 0
             return row
@@ -271,45 +248,3 @@ class JobStore:
         if row is None:
             raise NotFoundError(f"There is no job '{job_id}'.", code="job_not_found")
         return row
-
-
-def drop_expired_leases(session: Session, now: float) -> None:
-    """Free what was leased by somebody who is gone; jobs' own leases are the claim's business."""
-    session.execute(delete(JobRow).where(JobRow.status == LEASED, JobRow.lease_until < now))
-
-
-def hold(session: Session, job_id: str, attempt: int) -> JobRow:
-    """Lock the job's row and make sure that it is still this attempt's: what is written beside it is fenced.
-
-    Raises:
-        LostLeaseError: another attempt has taken over, or the job has ended.
-    """
-    row = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
-    if row is None or row.attempt != attempt or row.status != "running":
-        raise LostLeaseError(f"Attempt {attempt} of {job_id} holds the job no longer.")
-    return row
-
-
-def _take(session: Session, row: JobRow) -> bool:
-    """Take the job's named resources, all or none."""
-    if not row.resources:
-        return True
-    # The rows are locked by whoever holds them; on PostgreSQL the primary key settles a race between two claims.
-    held = session.scalars(select(ResourceRow).where(ResourceRow.name.in_(row.resources)))
-    owners = {resource.name: resource.job_id for resource in held}
-    if any(owner != row.id for owner in owners.values()):
-        return False
-    session.add_all(ResourceRow(name=name, job_id=row.id) for name in row.resources if name not in owners)
-    session.flush()
-    return True
-
-
-def _not_resumable(row: JobRow) -> str:
-    if row.status == "running" and row.stop_requested is not None:
-        return f"Job '{row.id}' is still stopping ('{row.stop_requested}'); resume it when its status is 'paused'."
-    if row.status == "succeeded":
-        return f"Job '{row.id}' has succeeded; it goes on only for a target above what it has accepted."
-    return (
-        f"Job '{row.id}' is {row.status}; only paused and incomplete jobs can be resumed, and failed ones whose error "
-        "is retryable."
-    )

@@ -189,7 +189,7 @@ def test_a_failed_fine_tuning_job_says_so_in_its_events(service: Any) -> None:
     events = service.client.fine_tuning.jobs.list_events(started.id).data
     assert events[0].level == "error"
     assert events[0].message == ended["error"]["message"]
-    assert events[0].data == {"code": "invalid_n_examples", "param": "training_file"}
+    assert events[0].data == {"code": "invalid_n_examples", "param": "training_file", "retryable": False}
     assert all(event.id.startswith("ftevent-") for event in events)
     bad = service.http.get(f"/fine_tuning/jobs/{started.id}/events", params={"after": "ftevent-²"})
     assert error_of(bad)["param"] == "after"

@@ -85,6 +85,10 @@ def until(what: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
+def asynchronous(service: Service) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{service.address}/v1", api_key="unused", _strict_response_validation=True)
+
+
 @contextmanager
 def gpu_held(service: Service) -> Iterator[None]:
     """Jobs made meanwhile stay in the queue: no trainer is started for what is cancelled at once."""
@@ -137,6 +141,7 @@ def test_a_model_from_file_to_deletion(service: Service, client: OpenAI) -> None
     assert ended["losses"]["train_loss_after"] < ended["losses"]["train_loss_before"]
     assert ended["steps"] == STEPS
     look_at_events(client, job.id)
+    asyncio.run(walk_events_and_checkpoints(service, client, job.id))
     look_at_results(client, done.result_files)
     look_at_raw_answers(service, job.id, model)
     look_at_checkpoints_and_models(service, client, job.id, model)
@@ -177,6 +182,26 @@ def look_at_events(client: OpenAI, job_id: str) -> None:
     assert any("이어서" in event.message for event in events)
 
 
+async def walk_events_and_checkpoints(service: Service, client: OpenAI, job_id: str) -> None:
+    """The async client's own iterators turn pages of one as the sync one turns its own."""
+    jobs = client.fine_tuning.jobs
+    events = [event.id for event in jobs.list_events(job_id, limit=1000)]
+    checkpoints = [checkpoint.id for checkpoint in jobs.checkpoints.list(job_id, limit=1000)]
+    assert len(checkpoints) > 1
+    async with asynchronous(service) as same:
+        walked = [entry.id async for entry in same.fine_tuning.jobs.checkpoints.list(job_id, limit=1)]
+        assert walked == checkpoints
+        # A run has hundreds of events: twenty pages of one, and the rest in large ones.
+        seen: list[str] = []
+        async for event in same.fine_tuning.jobs.list_events(job_id, limit=1):
+            seen.append(event.id)
+            if len(seen) == 20:
+                break
+        assert seen == events[:20]
+        rest = same.fine_tuning.jobs.list_events(job_id, after=seen[-1], limit=100)
+        assert [event.id async for event in rest] == events[20:]
+
+
 def look_at_results(client: OpenAI, result_files: list[str]) -> None:
     files = [client.files.retrieve(result) for result in result_files]
     assert {file.purpose for file in files} == {"fine-tune-results"}
@@ -204,6 +229,9 @@ def look_at_raw_answers(service: Service, job_id: str, model: str) -> None:
     )
     assert 0 < last["trained_tokens"] < last["tokens"]
     answers(common.ListOf[shapes.FineTuningJob], ok("GET", "/fine_tuning/jobs"))
+    plot = service.http.get(f"{path}/plot")
+    assert (plot.status_code, plot.headers["content-type"]) == (200, "image/png")
+    assert plot.content.startswith(b"\x89PNG")
     events = answers(common.ListOf[common.Event], ok("GET", f"{path}/events?limit=1000"))["data"]
     assert any("preflight" in (event["data"] or {}) for event in events)
     checkpoints = answers(common.ListOf[shapes.Checkpoint], ok("GET", f"{path}/checkpoints"))
@@ -242,6 +270,7 @@ def look_at_checkpoints_and_models(service: Service, client: OpenAI, job_id: str
         with pytest.raises(openai.NotFoundError) as caught:
             client.models.retrieve(name)
         assert caught.value.code == "model_not_found"
+    assert error_of(service.http.get(f"/fine_tuning/jobs/{job_id}/plot"), 404)["code"] == "plot_not_ready"
     run = service.data_dir / "runs" / job_id / "out"
     assert not (run / "adapter").exists()
     assert not list((run / "checkpoints").glob("checkpoint-*"))
@@ -276,14 +305,10 @@ def test_pages_by_the_clients_own_iterators(service: Service, client: OpenAI, id
     error_of(service.http.get("/fine_tuning/jobs?after=ftjob-none"))
 
     async def walk() -> tuple[list[str], list[str]]:
-        async with AsyncOpenAI(
-            base_url=f"{service.address}/v1", api_key="unused", _strict_response_validation=True
-        ) as same:
+        async with asynchronous(service) as same:
             jobs = [job.id async for job in same.fine_tuning.jobs.list(limit=2, metadata={"묶음": "쪽"})]
             job = await same.fine_tuning.jobs.retrieve(jobs[0])
             assert job.status == "cancelled"
-            assert [event async for event in same.fine_tuning.jobs.list_events(job.id, limit=1)] == []
-            assert [entry async for entry in same.fine_tuning.jobs.checkpoints.list(job.id)] == []
             made = [(await same.files.create(file=(f"쪽-{n}.jsonl", rows()), purpose="user_data")).id for n in range(3)]
             files = [file.id async for file in same.files.list(limit=1, purpose="user_data", order="asc")]
             assert [file for file in files if file in made] == made
@@ -298,6 +323,24 @@ def test_pages_by_the_clients_own_iterators(service: Service, client: OpenAI, id
     jobs, models = asyncio.run(walk())
     assert jobs == idle_jobs
     assert "회사/tiny" in models
+
+
+def test_the_async_client_creates_cancels_and_embeds(service: Service, client: OpenAI, file_id: str) -> None:
+    texts: Any = {"model": "hashed", "input": ["냉장 창고", "도크"], "encoding_format": "float"}
+
+    async def ask() -> None:
+        async with asynchronous(service) as same:
+            made = await same.fine_tuning.jobs.create(model="회사/tiny", training_file=file_id, extra_body=RECIPE)
+            assert (made.status, made.error) == ("queued", None)
+            assert (await same.fine_tuning.jobs.cancel(made.id)).status == "cancelled"
+            with pytest.raises(openai.BadRequestError) as caught:
+                await same.fine_tuning.jobs.cancel(made.id)
+            assert caught.value.code == "invalid_state"
+            found = await same.embeddings.create(**texts)
+            assert found.data == client.embeddings.create(**texts).data
+
+    with gpu_held(service):
+        asyncio.run(ask())
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -406,6 +449,8 @@ def test_a_wrong_file_fails_the_job_and_not_the_request(service: Service, client
     assert failed.error is not None
     assert (failed.error.code, failed.error.param) == ("invalid_n_examples", "training_file")
     assert failed.error.message == "Training file has 7 example(s), but must have at least 10 examples"
+    # Ours beside OpenAI's three: whether a resume has a chance.
+    assert failed.error.model_extra == {"retryable": False}
 
 
 @pytest.mark.long
@@ -485,6 +530,37 @@ def test_a_retry_of_the_client_makes_no_second_job(service: Service, client: Ope
         assert jobs_of(client, "재시도") == [second.id, job.id]
         for made in (job, second):
             client.fine_tuning.jobs.cancel(made.id)
+
+
+def test_a_retry_of_the_client_makes_no_second_file(service: Service, client: OpenAI) -> None:
+    transport = Forgetful()
+    http = openai.DefaultHttpxClient(transport=transport)
+
+    def named(name: str) -> list[str]:
+        return [file.id for file in client.files.list(purpose="user_data") if file.filename == name]
+
+    with OpenAI(
+        base_url=f"{service.address}/v1", api_key="unused", http_client=http, _strict_response_validation=True
+    ) as unlucky:
+        file = unlucky.files.create(file=("재시도.jsonl", rows()), purpose="user_data")
+        assert transport.lost == 1
+        assert named("재시도.jsonl") == [file.id]
+        # Sent twice on purpose: two files. Other bytes, or another name, are another request.
+        second = unlucky.files.create(file=("재시도.jsonl", rows()), purpose="user_data")
+        assert named("재시도.jsonl") == [second.id, file.id]
+    made = {file.id, second.id}
+    for name, data in (("재시도.jsonl", rows(3)), ("다른 이름.jsonl", rows()), ("재시도.jsonl", rows())):
+        response = service.http.post(
+            "/files",
+            files={"file": (name, data)},
+            data={"purpose": "user_data"},
+            headers={"x-stainless-retry-count": "1", "Authorization": "Bearer unused"},
+        )
+        assert response.status_code == 200, response.text
+        replayed = (name, data) == ("재시도.jsonl", rows())
+        assert ("Idempotent-Replayed" in response.headers) == replayed
+        assert (response.json()["id"] in made) == replayed
+        made.add(response.json()["id"])
 
 
 def test_retries_are_told_by_body_and_key(service: Service, client: OpenAI, file_id: str) -> None:

@@ -49,7 +49,7 @@ HOMES = {
     "starlette": ("app/api/", "app/main.py"),
     "uvicorn": ("app/main.py",),
     "matplotlib": ("generators/curation/report/", "training/plots.py"),
-    "pyarrow": ("corpora/", "app/services/"),
+    "pyarrow": ("corpora/", "app/services/", "training/rows.py"),
     "pickle": (),
     "joblib": (),
 }

@@ -15,7 +15,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from app.store import database
 from app.store.database import Store, open_store
+from tests.integration.outages import Outage, away_postgres, away_sqlite
 
 POSTGRES = os.environ.get("MALMOI_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 OpenStore = Callable[[], Store]
@@ -77,3 +79,17 @@ def opened(database_url: str | None, tmp_path: Path) -> Iterator[OpenStore]:
 @pytest.fixture
 def store(opened: OpenStore) -> Store:
     return opened()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def outage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
+    """A database of the test's own that goes away when told to."""
+    if request.param == "postgresql":
+        # Skips where there is no server.
+        request.getfixturevalue("postgres")()
+        context = away_postgres(POSTGRES, tmp_path / "data")
+    else:
+        monkeypatch.setattr(database, "BUSY_MS", 100)
+        context = away_sqlite(tmp_path / "data")
+    with context as found:
+        yield found

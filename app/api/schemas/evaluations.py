@@ -79,6 +79,9 @@ class EvaluationCheck(Answer):
     answers: int
     by_score: EvaluationCaught
     by_comparison: EvaluationCaught
+    inconsistent: int = Field(
+        default=0, description="Pairs whose judgement turned with their order, among those of `by_comparison`."
+    )
     unreadable: dict[str, int]
 
 

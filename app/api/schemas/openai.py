@@ -47,8 +47,9 @@ class FineTuningError(Answer):
     """Why a job failed."""
 
     code: str | None
-    message: str
+    message: str = Field(description="What happened and what to do.")
     param: str | None
+    retryable: bool = Field(description="Whether the job can be resumed once the cause is gone.")
 
 
 class UsedHyperparameters(Answer):
@@ -156,6 +157,10 @@ class FineTuningJob(Answer):
     early_stopping_patience: int | None
     stop_phrase: str | None = Field(description="Text that answers end in; empty where none was asked for by name.")
     validation_fraction: float | None = Field(description="Share of the training file that is held out.")
+    dataset_licence: str | None = Field(description="Of the training data, as the request gave it.")
+    dataset_manifest: dict[str, Any] | None = Field(
+        description="Of a dataset: what its rows are. The model card has the sha256 of it as sorted JSON."
+    )
     preflight: dict[str, Any] | None = Field(description="What was found before the training began; null until then.")
     timing: dict[str, Any] | None = Field(
         description="Seconds that the training took, and the range that was estimated for as many steps."

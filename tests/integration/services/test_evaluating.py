@@ -191,6 +191,27 @@ def test_both_sides_are_asked_in_the_same_template(service: Services) -> None:
     assert targets["base"]["adapter"] is None
     assert targets["tuned"]["adapter"] is not None
     assert targets["base"]["recipe"] == targets["tuned"]["recipe"] == "demo"
+    # Not only the recipe's: the adapter's own, which may have a stop phrase.
+    assert targets["base"]["template_of"] == targets["tuned"]["adapter"]
+    assert targets["base"]["template"] == targets["tuned"]["template"]
+
+
+def test_two_templates_of_one_recipe_are_told_apart_by_their_text(service: Services, tmp_path: Path) -> None:
+    earlier = "ft:아기:malmoi:예전:00000002"
+    adapters = {TUNED: tmp_path / "adapter", earlier: tmp_path / "예전"}
+    adapters[earlier].mkdir()
+    with service.store.write() as session:
+        session.add(
+            AdapterRow(
+                id=earlier, job_id="ftjob-2", base_model="아기", recipe="demo",
+                base_path=str(tmp_path / "models" / "아기"), path=str(adapters[earlier]), created_at=2.0,
+            )
+        )  # fmt: skip
+    for ends, differ in ((("(답변 종료)", ""), True), (("(끝)", "(끝)"), False)):
+        for folder, end in zip(adapters.values(), ends, strict=True):
+            (folder / "chat_template.jinja").write_text(f"{{{{ messages[0].content }}}}{end}", encoding="utf-8")
+        results = evaluated(service, base_model=earlier, metrics=["empty"])["results"]
+        assert ("different_templates" in {note["code"] for note in results["notes"]}) == differ
 
 
 def test_a_limit_in_dollars_needs_a_price(service: Services, endpoint: Endpoint) -> None:
@@ -279,6 +300,7 @@ def test_a_judge_is_asked_twice_a_pair_and_put_to_the_test(service: Services, en
     kinds = ("shuffled", "truncated", "wrong_number")
     assert check["all"]["answers"] == sum(check[kind]["answers"] for kind in kinds) >= 4
     assert check["all"]["by_score"]["share"] == check["all"]["by_comparison"]["share"] == 1.0
+    assert [check[kind]["inconsistent"] for kind in (*kinds, "all")] == [0, 0, 0, 0]
     assert judge["prompts"]["grade"].startswith("answer.grade@v1#")
     said = report_of(service, body)["outputs"][0]["judge"]
     assert (said["tuned"]["score"], said["comparison"]["outcome"]) == (10, "win")
@@ -292,7 +314,11 @@ def test_a_judge_that_looks_at_places_is_found_out(service: Services, endpoint: 
     assert judge["comparison"]["inconsistent"] == 2
     assert judge["comparison"]["consistency"] == pytest.approx(1 / 3)
     assert judge["check"]["all"]["by_score"]["share"] == 0.0
-    assert judge["check"]["all"]["by_comparison"]["share"] == 0.0
+    check = judge["check"]
+    assert check["all"]["by_comparison"]["share"] == 0.0
+    # It follows the places on the bad answers as well: every pair turned, of every kind.
+    assert all(one["inconsistent"] == one["by_comparison"]["n"] for one in check.values())
+    assert check["all"]["inconsistent"] == sum(one["inconsistent"] for kind, one in check.items() if kind != "all") > 0
     assert {"judge_fails_check", "judge_inconsistent"} <= {note["code"] for note in body["results"]["notes"]}
     assert [metric["name"] for metric in body["results"]["metrics"]] == ["judge_score"]
 

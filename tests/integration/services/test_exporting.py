@@ -241,9 +241,14 @@ def test_training_refuses_rows_without_an_answer(made: Store) -> None:
         export_file(made.services, made.dataset_id, "train")
     assert caught.value.code == "dataset_empty"
     made.add(DOCK, TALK)
-    sha256, size = export_file(made.services, made.dataset_id, "train")
+    frozen = export_file(made.services, made.dataset_id, "train")
+    sha256, size = frozen.sha256, frozen.bytes
     assert made.services.blobs.path(sha256).read_bytes() == made.bytes("messages", split="train")
     assert size == len(made.bytes("messages", split="train"))
+    assert frozen.manifest == {
+        "dataset_id": made.dataset_id, "split": "train", "rows_sha256": sha256,
+        **datasets.get_dataset(made.services, made.dataset_id)["manifest"],
+    }  # fmt: skip
     made.add([("user", "답이 없는 질문인가요?")])
     assert made.export("messages").refused == {"no_answer": 1}
     with pytest.raises(InvalidInputError) as caught:

@@ -21,6 +21,7 @@ from app.services.fine_tuning import (
     list_checkpoints,
     list_events,
     list_jobs,
+    read_plot,
     resume_job,
     stop_job,
 )
@@ -30,6 +31,8 @@ from app.services.models import chat_target, get_model, list_models
 from app.store.tables import AdapterRow
 from corpora.errors import ConflictError, InvalidInputError, MalmoiError, NotFoundError
 from tests.integration.services.conftest import RunNext, context_of
+from tests.integration.services.exports import new_dataset
+from tests.integration.services.exports import pair as pair_of
 from training.config import TrainConfig
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 4}
@@ -164,6 +167,7 @@ def test_a_wrong_file_does_not_wait_for_the_gpu(service: Services, file_id: str)
         "code": "invalid_n_examples",
         "message": "Training file has 9 example(s), but must have at least 10 examples",
         "param": "training_file",
+        "retryable": False,
     }
     told = [(event["level"], event["message"]) for event in list_events(service, failed["id"], None, 10)[0]]
     assert told == [("error", failed["error"]["message"])]
@@ -372,7 +376,11 @@ def test_a_trainer_that_dies_is_tried_again_and_says_its_last_words(
     assert error["code"] == "training_failed"
     assert "code 3" in error["message"]
     assert "판이 깨졌습니다" in error["message"]
-    assert set(error) == {"code", "message", "param"}
+    assert set(error) == {"code", "message", "param", "retryable"}
+    assert "trainer.log" in error["message"]  # what to do is said in the message, as of an HTTP error
+    told = list_events(service, job, None, 1)[0][0]
+    assert told["message"] == error["message"]
+    assert told["data"] == {"code": "training_failed", "param": None, "retryable": False}
 
 
 def pair(number: int, **more: Any) -> dict[str, Any]:
@@ -422,7 +430,7 @@ def test_pairs_are_checked_before_the_trainer_starts(
     else:
         assert made == get_job(service, job)
     error = get_job(service, job)["error"]
-    assert set(error) == {"code", "message", "param"}
+    assert set(error) == {"code", "message", "param", "retryable"}
     assert error["param"] == param
     assert error["message"].startswith(words)
     assert error["code"] == ("invalid_n_examples" if count < 10 else "invalid_training_file")
@@ -444,7 +452,7 @@ def test_the_trainer_is_given_its_gpus_and_no_more(
     scripted("say('message', os.environ['CUDA_VISIBLE_DEVICES'])\nsay('paused', '멈춤', step=1)")
     for module in (training, training_command):
         monkeypatch.setattr(module, "gpus", lambda: ("3", "5", "7"))
-    for setting, seen in ((2, "3,5"), ("auto", "3,5,7")):
+    for setting, seen in ((3, "3,5,7"), ("auto", "3,5")):
         chosen = replace(service, settings=service.settings.model_copy(update={"train_gpus": setting}))
         job = ask(chosen, file_id)["id"]
         row = chosen.jobs.claim("test", ["train"])
@@ -465,6 +473,34 @@ def test_the_trainer_is_given_its_gpus_and_no_more(
     assert "TRAIN_GPUS is 4" in outcome.error["message"]
 
 
+def test_the_plot_is_there_while_the_job_runs(service: Services, file_id: str) -> None:
+    job = ask(service, file_id)["id"]
+    for unknown, code in ((job, "plot_not_ready"), ("ftjob-none", "fine_tune_not_found")):
+        with pytest.raises(NotFoundError) as caught:
+            read_plot(service, unknown)
+        assert caught.value.code == code
+    assert service.jobs.claim("test", ["train"]) is not None
+    out = service.folder("runs", job, "out")
+    for picture in (b"\x89PNG 1", b"\x89PNG 2"):
+        (out / "curves.png").write_bytes(picture)
+        assert read_plot(service, job) == picture
+
+
+def test_a_dataset_trains_under_its_manifest(service: Services, file_id: str) -> None:
+    made = new_dataset(service)
+    made.add(*[pair_of(f"{n}번 도크는?", f"{n}층입니다.") for n in range(12)])
+    job = ask(service, made.dataset_id, dataset_licence="CC-BY-4.0")
+    manifest = job["dataset_manifest"]
+    assert (manifest["dataset_id"], manifest["split"], manifest["version"]) == (made.dataset_id, "train", 1)
+    params = training.TrainJobParams.model_validate(service.jobs.get(job["id"]).params)
+    assert manifest["rows_sha256"] == params.training_sha256
+    assert len(params.dataset_sha256) == 64
+    assert params.dataset_sha256 != params.training_sha256
+    assert job["dataset_licence"] == "CC-BY-4.0"
+    plain = ask(service, file_id)
+    assert (plain["dataset_manifest"], plain["dataset_licence"]) == (None, None)
+
+
 def test_a_failure_that_may_pass_can_be_resumed(
     service: Services, file_id: str, run_next: RunNext, scripted: Any
 ) -> None:
@@ -476,8 +512,9 @@ def test_a_failure_that_may_pass_can_be_resumed(
     assert run_next("train").status == "failed"
     assert get_job(service, job)["error"] == {
         "code": "disk_full",
-        "message": "디스크가 가득 찼습니다",
+        "message": "디스크가 가득 찼습니다 비우세요",
         "param": None,
+        "retryable": True,
     }
     assert resume_job(service, job)["status"] == "queued"
     scripted("say('error', '손실이 NaN입니다', code='training_diverged', retryable=False)\nsys.exit(1)")

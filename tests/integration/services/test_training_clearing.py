@@ -12,6 +12,8 @@ from app.services.events import list_events
 from app.services.training_clearing import clear_ended, clear_run
 from app.store.queries import find
 from app.store.tables import JobRow
+from training.checkpoints import seal
+from training.pieces import PIECES_FILE, note_pieces
 
 
 def run_of(services: Services, status: str) -> tuple[str, Path]:
@@ -44,6 +46,27 @@ def test_a_failed_run_keeps_what_says_why(services: Services) -> None:
     # Nothing more to remove, and nothing more to say.
     assert clear_run(services, job, "failed") == 0
     assert len(list_events(services, job, "fine_tuning.job.event", None, 9, "desc")[0]) == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("retryable", [True, False])
+def test_what_a_resume_begins_with_stays(services: Services, retryable: bool, whole: bool) -> None:
+    """The pieces, and checkpoints that are whole though the store never heard of them."""
+    job, folder = run_of(services, "failed")
+    with services.store.write() as session:
+        row = find(session, JobRow, JobRow.id == job)
+        assert row is not None
+        row.error = {"code": "database_unavailable", "message": "멈춤", "retryable": retryable}
+    note_pieces(folder / "out", 4)
+    checkpoint = folder / "out" / "checkpoints" / "checkpoint-3"
+    checkpoint.mkdir()
+    (checkpoint / "adapter_model.safetensors").write_bytes(b"z")
+    if whole:
+        seal(checkpoint)
+    clear_ended(services, "train")
+    assert (folder / "out" / PIECES_FILE).exists() == retryable
+    assert checkpoint.exists() == (retryable and whole)
+    assert {"trainer.log", "out/curves.png"} <= left(folder)
 
 
 @pytest.mark.parametrize("unsent", [True, False])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,29 @@ def test_likelihoods_are_those_of_the_labelled_tokens(whole: tuple[bytes, Heard]
     assert row.labels[places[-1]] == tokenizer.eos_token_id
     assert said["nll"] == pytest.approx(expected, rel=1e-3)
     assert math.exp(said["nll"] / said["answer_tokens"]) > 1
+
+
+def test_a_base_is_asked_in_the_template_of_its_adapter(tiny_base: Path, adapter: Path, tmp_path: Path) -> None:
+    """One with a stop phrase: both sides read the same prompt, and the same tokens are held against them."""
+    phrased = tmp_path / "어댑터"
+    shutil.copytree(adapter, phrased)
+    recipe = replace(recipe_for(str(tiny_base), "demo"), stop_phrase="(답변 종료)")
+    template = chat_template(recipe, load_tokenizer(str(tiny_base)))
+    (phrased / "chat_template.jinja").write_text(template, encoding="utf-8")
+    counts = []
+    for name, template_of in (("따로", None), ("같이", str(phrased))):
+        base = AnswerSide(name="base", base=str(tiny_base), recipe="demo", template_of=template_of)
+        tuned = AnswerSide(name="tuned", base=str(tiny_base), adapter=str(phrased), recipe="demo")
+        asked = config(tiny_base, phrased, tmp_path / name, sides=[base, tuned], max_tokens=2, repeats=0)
+        run_answers(asked, Heard())
+        found = answers(asked.output)
+        sides = [[found[row, side, 0] for row in (1, 2, 3)] for side in ("base", "tuned")]
+        counts.append([[(one["prompt_tokens"], one["answer_tokens"]) for one in side] for side in sides])
+    (base_alone, tuned_alone), (base_same, tuned_same) = counts
+    assert base_same == tuned_same == tuned_alone
+    # The phrase stands behind earlier answers and behind the one that is asked about.
+    assert all(mine[1] < theirs[1] for mine, theirs in zip(base_alone, tuned_alone, strict=True))
+    assert base_alone[1][0] < tuned_alone[1][0]
 
 
 @pytest.mark.parametrize("die_at", [2, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -77,10 +78,10 @@ def test_several_processes_are_launched(tmp_path: Path) -> None:
 
 def test_the_setting_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process_count(3) == 3
-    monkeypatch.setattr("app.services.training_command.gpus", lambda: ("0", "1"))
-    assert process_count("auto") == 2
-    monkeypatch.setattr("app.services.training_command.gpus", tuple)
-    assert process_count("auto") == 1
+    for seen, taken in ((0, 1), (1, 1), (2, 1), (3, 2), (8, 7)):
+        usable = tuple(map(str, range(seen)))
+        monkeypatch.setattr("app.services.training_command.gpus", lambda usable=usable: usable)
+        assert process_count("auto") == taken
 
 
 @pytest.mark.parametrize(
@@ -91,12 +92,14 @@ def test_the_setting_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
         (0, 1, None, None, False),
         (1, "auto", None, None, True),
         (1, 1, None, None, True),
-        (2, "auto", None, "6", True),
+        (2, "auto", "4", "6", False),
         (2, 1, "4", "6", False),
         (2, 2, None, "6", True),
-        (4, "auto", None, "9", True),
+        (3, "auto", "4,6", "8", False),
+        (4, "auto", "4,6,8", "9", False),
         (4, 1, "4", "9", False),
         (4, 2, "4,6", "9", False),
+        (4, 4, None, "9", True),
     ],
 )
 def test_training_and_chat_agree_about_the_gpus(
@@ -130,6 +133,7 @@ def test_what_nobody_asked_for_is_left_to_the_trainer(services: Services, tmp_pa
     assert "validation_fraction" not in config.model_fields_set
     assert (config.method, config.n_epochs, config.learning_rate_multiplier) == ("supervised", 2, 0.5)
     assert config.dataset_sha256 == "a" * 64
+    assert config.dataset_licence is None
     assert config.resume
 
 
@@ -158,6 +162,15 @@ def test_everything_that_was_asked_for_arrives(services: Services, tmp_path: Pat
     assert (read.wandb.project, read.wandb.tags) == ("말모이", ("하나", "둘"))
     assert read.validation_file == services.blobs.path("b" * 64)
     assert "아기" in path.read_text(encoding="utf-8")
+
+
+def test_a_dataset_is_named_by_its_manifest(services: Services, tmp_path: Path) -> None:
+    manifest = {"version": 3, "dataset_id": "dataset_1", "versions": {"tokenizer": "가"}}
+    config = train_config(services, params(dataset_manifest=manifest, dataset_licence="CC-BY-4.0"), tmp_path)
+    # Anybody can make the same hash of what the job shows.
+    shown = '{"dataset_id":"dataset_1","version":3,"versions":{"tokenizer":"가"}}'
+    assert config.dataset_sha256 == hashlib.sha256(shown.encode()).hexdigest()
+    assert config.dataset_licence == "CC-BY-4.0"
 
 
 def test_a_share_of_the_training_file_is_held_out(services: Services, tmp_path: Path) -> None:

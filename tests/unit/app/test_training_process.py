@@ -13,6 +13,7 @@ import pytest
 from app.services import training_process
 from app.services.training_command import train_command
 from app.services.training_process import Ended, TrainerRun, Wanted, run_trainer
+from training import events as training_events
 
 #: Says that it runs, then does what it is told on standard input, as the trainer's contract has it.
 OBEDIENT = """
@@ -106,6 +107,43 @@ def test_a_launch_hears_its_orders_and_names_its_dead(tmp_path: Path, monkeypatc
     )
     assert events == ["ready", "pause\n"]
     assert (ended.returncode, ended.signal_name) == (1, "SIGKILL")
+
+
+#: Of two processes the second one's memory runs out; the first knows nothing of it and waits.
+SECOND_RUNS_OUT = """
+import os, sys, time
+from training.events import Events
+rank = os.environ["RANK"]
+events = Events.take_stdout(silent=rank != "0")
+events.emit("message", f"{rank}번 프로세스")
+if rank == "1":
+    time.sleep(1)
+    data = {"code": "out_of_memory", "retryable": True, "hint": "다시", "param": None}
+    events.emit("error", "메모리가 모자랍니다", data, "error")
+    sys.exit(1)
+time.sleep(60)
+"""
+
+
+@pytest.mark.long
+def test_any_process_of_a_launch_may_say_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").touch()
+    (tmp_path / "training" / "__main__.py").write_text(SECOND_RUNS_OUT, encoding="utf-8")
+    (tmp_path / "training" / "events.py").write_bytes(Path(training_events.__file__).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    events: list[dict[str, Any]] = []
+    asked = TrainerRun(
+        command=train_command(tmp_path / "config.json", 2),
+        log=tmp_path / "trainer.log",
+        wanted=lambda: None,
+        on_event=events.append,
+    )
+    ended = run_trainer(asked)
+    assert (ended.returncode, ended.signal_name) == (1, None)
+    assert [event["message"] for event in events] == ["0번 프로세스", "메모리가 모자랍니다"]
+    assert events[1]["data"]["retryable"]
 
 
 def test_a_pause_is_a_line_and_a_cancel_the_end_of_input(tmp_path: Path) -> None:

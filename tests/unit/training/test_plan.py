@@ -121,3 +121,18 @@ def test_a_configuration_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None
 
 def test_paths_are_paths() -> None:
     assert config().training_file == Path("학습.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("at_once", "expected"), [(8, (4, 4)), (4, (2, 8)), (2, (1, 16)), (1, (1, 16)), (None, (4, 4))]
+)
+def test_a_pair_is_two_sequences_of_what_fits(at_once: int | None, expected: tuple[int, int]) -> None:
+    auto = RECIPES["auto"]
+    asked = config(method="dpo", recipe="auto", batch_size=16)
+    assert auto.micro_batch == 8
+    plan = plan_run(asked, effective_recipe(asked), 160, at_once=at_once)
+    assert (plan.micro_batch, plan.accumulation) == expected
+    assert plan.batch_rows == 16
+    # Of rows as many as fit.
+    alone = plan_run(config(recipe="auto", batch_size=16), auto, 160, at_once=8)
+    assert (alone.micro_batch, alone.accumulation) == (8, 2)
