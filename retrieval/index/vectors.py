@@ -10,7 +10,6 @@ One thread writes, and nobody searches beside it; any number of threads may sear
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from retrieval.embedders import Vectors
 from retrieval.index.columns import Columns, write_columns
 from retrieval.index.files import BrokenIndexError, whole_file
 from retrieval.index.inverted import EXACT_LIMIT, GROWTH, Choice, inverted, listed_ids, nearest_in_lists
+from retrieval.index.products import inner_products
 
 __all__ = ["BrokenIndexError", "VectorIndex"]
 
@@ -31,8 +31,6 @@ TOLERANCE = 1e-5
 BEYOND = 8
 #: Rows whose scores are computed at a time: 16 MB at 1,024 dimensions.
 ROWS = 4096
-#: Rows from which two threads compare them; 20,000 take about 8 ms in one.
-TWO_THREADS = 20_000
 #: From this share on, a filter is applied after comparing all rows: FAISS takes 12 ms for 20,000 rows that it selects
 #: one by one, 1 ms for 2,000.
 WIDE_FILTER = 0.25
@@ -179,13 +177,7 @@ class VectorIndex:
         rows, query = self._rows(), np.ascontiguousarray(vector, dtype=np.float32)
         if self._columns is not None and self._columns.pays(query):
             return self._columns.scores(query)
-        if len(rows) < TWO_THREADS:
-            return np.asarray(np.vecdot(rows, query), dtype=np.float32)
-        half = len(rows) // 2
-        # Threads of our own, which end: those of BLAS and of FAISS spin between searches and starve other processes.
-        with ThreadPoolExecutor(1) as other:
-            second = other.submit(np.vecdot, rows[half:], query)
-            return np.concatenate([np.vecdot(rows[:half], query), second.result()])
+        return inner_products(rows, query)
 
     def search(self, vector: Vectors, k: int, allowed: Collection[int] | None = None) -> list[tuple[int, float]]:
         """The ``k`` nearest (id, cosine), best first, equal scores by id; only among ``allowed`` where it is given."""

@@ -7,9 +7,9 @@ Run by hand::
 
 Vectors of 1,024 dimensions, made from a seed: ``words`` as the weightless embedder makes them (terms by Zipf's law
 around topics, four signed buckets each, questions of seven terms of one passage), ``clumps`` around one centre for 200
-rows, as models make them (questions: a row with noise, cosine 0.55). Each side runs in a process of its own. Memory is
-private memory; the rows of a loaded index of ours lie in the mapped file, whose pages processes share. Times on a busy
-machine vary twofold, so CPU time stands beside them.
+rows, as models make them (questions: a row with noise, cosine 0.55), ``scattered`` without any order. Each side runs
+in a process of its own. Memory is private memory; the rows of a loaded index of ours lie in the mapped file, whose
+pages processes share. Times on a busy machine vary twofold, so CPU time stands beside them.
 """
 
 from __future__ import annotations
@@ -73,6 +73,16 @@ def clumps(count: int) -> tuple[np.ndarray, np.ndarray]:
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     questions = rows[rng.choice(count, QUESTIONS, replace=False)]
     questions = questions + 1.5 / DIMENSION**0.5 * rng.normal(size=questions.shape).astype(np.float32)
+    return rows, questions / np.linalg.norm(questions, axis=1, keepdims=True)
+
+
+def scattered(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without any order, which fall into no lists: the hardest case; questions: a row with noise."""
+    rng = np.random.default_rng(SEED)
+    rows = rng.standard_normal((count, DIMENSION), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    questions = rows[rng.choice(count, QUESTIONS, replace=False)]
+    questions = questions + 1.5 / DIMENSION**0.5 * rng.standard_normal(questions.shape, dtype=np.float32)
     return rows, questions / np.linalg.norm(questions, axis=1, keepdims=True)
 
 
@@ -196,7 +206,7 @@ def peer(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-MAKERS = {"words": words, "clumps": clumps}
+MAKERS = {"words": words, "clumps": clumps, "scattered": scattered}
 SIDES = {"ours": ours, "langchain-community": peer}
 
 
