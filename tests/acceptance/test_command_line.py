@@ -123,7 +123,9 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     until(lambda: not processes_naming(tmp_path), 60)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, *(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGKILL))]
+)
 def test_a_stopped_demonstration_leaves_no_process_and_no_trace_elsewhere(
     demo: subprocess.Popen[str], tmp_path: Path, how: signal.Signals
 ) -> None:

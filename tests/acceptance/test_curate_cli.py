@@ -191,6 +191,7 @@ def test_one_file_among_several_that_cannot_be_read(tmp_path: Path) -> None:
     assert "unknown_format" in ended.stderr
 
 
+@pytest.mark.long
 def test_the_test_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     found = []
     for name, rows in (("a", GOOD), ("b", GOOD[::-1])):
@@ -203,6 +204,7 @@ def test_the_test_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     assert len(found[0]) == 3
 
 
+@pytest.mark.long
 def test_guards_are_a_choice(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     twins = [

@@ -80,6 +80,7 @@ def test_documents_become_a_dataset(tmp_path: Path) -> None:
     assert [row["messages"] for row in lines(again)] == [row["messages"] for row in rows]
 
 
+@pytest.mark.long
 def test_a_test_set_comes_from_documents_of_its_own(tmp_path: Path) -> None:
     out, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
     options = ("--test", test, "--heldout-fraction", "0.5", "--metadata", "--data-dir", tmp_path / "data")

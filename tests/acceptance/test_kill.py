@@ -130,6 +130,7 @@ def test_killed_in_mid_generation(start_service: Any, endpoint: Endpoint, victim
     wait_until(lambda: not workers(data_dir), 20)
 
 
+@pytest.mark.long
 def test_both_generators_against_a_scripted_endpoint(start_service: Any, endpoint: Endpoint) -> None:
     service = start_service(**endpoint_settings(endpoint))
     job = service.generate(corpus_id=service.corpus(), **BODY)
@@ -170,6 +171,7 @@ def test_endpoint_that_refuses_pauses_the_job(start_service: Any, endpoint: Endp
     assert job["error"]["code"] == code
 
 
+@pytest.mark.long
 def test_endpoint_that_answers_nonsense(start_service: Any, endpoint: Endpoint) -> None:
     service = start_service(**endpoint_settings(endpoint, "scripted-nonsense"))
     job = service.generate(corpus_id=service.corpus(), generators=[{"type": "rag_qa"}], heldout_fraction=0)
@@ -178,6 +180,7 @@ def test_endpoint_that_answers_nonsense(start_service: Any, endpoint: Endpoint) 
     assert job["rejections"] or job["error"]
 
 
+@pytest.mark.long
 def test_endpoint_that_is_down(start_service: Any) -> None:
     down = {"MALMOI_MODEL_BASE_URL": "http://127.0.0.1:9/v1", "MALMOI_MODEL_DOWN_AFTER_S": "3"}
     service = start_service(MALMOI_MODEL="any", **down)
@@ -186,6 +189,7 @@ def test_endpoint_that_is_down(start_service: Any) -> None:
     assert job["error"]["code"] == "endpoint_down"
 
 
+@pytest.mark.long
 def test_cancel_keeps_what_was_accepted(start_service: Any, endpoint: Endpoint) -> None:
     service = start_service(**endpoint_settings(endpoint, "scripted-slow"))
     job = service.ok("POST", "/generation/jobs", json=BODY | {"corpus_id": service.corpus(), "target": 400})

@@ -36,10 +36,8 @@ def saved(data_dir: Path) -> list[Path]:
     return list(data_dir.glob("runs/*/out/checkpoints/checkpoint-*/complete.json"))
 
 
-LONG = pytest.mark.long
-
-
-@pytest.mark.parametrize("victim", ["worker", pytest.param("trainer", marks=LONG), pytest.param("service", marks=LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["worker", "trainer", "service"])
 def test_killed_in_mid_training(start_service: Any, models_dir: Path, victim: str) -> None:
     settings = {"MALMOI_MODELS_DIR": str(models_dir)}
     service = start_service(**settings)

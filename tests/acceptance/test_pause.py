@@ -13,6 +13,7 @@ from tests.acceptance.test_kill import BODY, Endpoint, accepted, endpoint, endpo
 __all__ = ["endpoint"]
 
 
+@pytest.mark.long
 def test_a_pause_with_requests_on_the_wire_pays_nothing_twice(start_service: Any, endpoint: Endpoint) -> None:
     settings = endpoint_settings(endpoint, "scripted-slow") | {"MALMOI_MODEL_CONCURRENCY": "2"}
     service = start_service(**settings)

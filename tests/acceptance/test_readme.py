@@ -48,6 +48,7 @@ def test_documents_to_dataset(service: Any, tmp_path: Path) -> None:
     assert 10 <= len(rows) < job["progress"]["accepted"]
 
 
+@pytest.mark.long
 def test_generators_that_ask_a_model(start_service: Any, tmp_path: Path) -> None:
     endpoint = Endpoint(tmp_path)
     try:

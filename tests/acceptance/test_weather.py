@@ -99,6 +99,7 @@ def test_a_job_in_bad_weather_ends_honestly(start_service: Any, sky: Sky, weathe
         assert samples
 
 
+@pytest.mark.long
 def test_a_budget_holds_in_a_storm(start_service: Any, sky: Sky) -> None:
     service = start_service(**settings(sky, "storm"))
     job = service.generate(corpus_id=service.corpus(), budget={"max_requests": 5}, target=500, **BODY)

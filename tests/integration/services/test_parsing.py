@@ -34,10 +34,10 @@ def test_what_a_reader_refuses_is_refused_with_its_code() -> None:
 
 
 def test_limits_are_told_apart_and_the_service_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    long = f"<html><body>{'<p>파손품은 B-03 구역에 둡니다.</p>' * 60_000}</body></html>".encode()
+    long = f"<html><body>{'<p>파손품은 B-03 구역에 둡니다.</p>' * 150_000}</body></html>".encode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with monkeypatch.context() as patch:
-        patch.setattr(parsing, "MEMORY_BYTES", 120 << 20)
+        patch.setattr(parsing, "MEMORY_BYTES", 80 << 20)
         with pytest.raises(UnreadableDocumentError) as caught:
             parse_document(long, "큰.html")
         assert caught.value.code in ("document_too_large", "parser_crashed", "damaged_file")

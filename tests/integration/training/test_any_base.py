@@ -76,7 +76,9 @@ def _small_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "auto", small)
 
 
-@pytest.mark.parametrize("name", ["qwen3", "gpt2", "mixtral"])
+@pytest.mark.parametrize(
+    "name", ["qwen3", *(pytest.param(name, marks=pytest.mark.long) for name in ("gpt2", "mixtral"))]
+)
 def test_rows_that_stay_apart_are_found_so(name: str, any_base: Base) -> None:
     """Dropout, which differs from pass to pass, does not hide it; nor do experts that are chosen by a hair."""
     base = any_base(name)
@@ -87,7 +89,9 @@ def test_rows_that_stay_apart_are_found_so(name: str, any_base: Base) -> None:
     assert found.difference < MOST_DIFFERENCE / 2
 
 
-@pytest.mark.parametrize("name", ["bloom", "mpt", "opt", "falcon", "mamba2"])
+@pytest.mark.parametrize(
+    "name", ["bloom", "mamba2", *(pytest.param(name, marks=pytest.mark.long) for name in ("mpt", "opt", "falcon"))]
+)
 def test_rows_that_see_one_another_are_found_so(name: str, any_base: Base) -> None:
     base = any_base(name)
     found = check_packing(load_base(str(base)), load_tokenizer(str(base)))
@@ -138,7 +142,11 @@ def test_a_base_that_keeps_rows_apart_is_packed(any_base: Base, training_file: P
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("bloom", "서로를 보므로"), ("lfm2", "읽지 못하여 행을 묶지 않고 학습합니다"), ("mamba2", "서로를 보므로")],
+    [
+        ("bloom", "서로를 보므로"),
+        ("lfm2", "읽지 못하여 행을 묶지 않고 학습합니다"),
+        pytest.param("mamba2", "서로를 보므로", marks=pytest.mark.long),
+    ],
 )
 def test_a_base_that_does_not_is_trained_unpacked(
     name: str, words: str, any_base: Base, training_file: Path, tmp_path: Path

@@ -30,7 +30,9 @@ def uneven_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_neox", "gemma3_text"])
+@pytest.mark.parametrize(
+    "family", ["gemma2", *(pytest.param(name, marks=pytest.mark.long) for name in ("llama", "gpt_neox", "gemma3_text"))]
+)
 def test_losses_are_those_without(
     family: str, family_base: TinyBase, uneven_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

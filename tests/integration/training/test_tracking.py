@@ -57,6 +57,9 @@ def listening() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+pytestmark = pytest.mark.long
+
+
 def environment(folder: Path, server: str, mode: str) -> dict[str, str]:
     """Where W&B keeps its own files, its service and every proxy the listening server, nobody's key."""
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), server)
