@@ -12,12 +12,26 @@ _TO_UNICODE = b"""/CIDInit /ProcSet findresource begin 12 dict begin begincmap /
 endcmap CMapName currentdict /CMap defineresource pop end end"""
 
 
-def pdf_of(pages: Sequence[Sequence[tuple[float, float, float, str]]], *, picture: bool = False) -> bytes:
+#: Of pages that are turned by quarters on the sheet: the matrix that does so.
+_TURNS = {0: b"1 0 0 1 0 0", 1: b"0 1 -1 0 595 0", 2: b"-1 0 0 -1 595 842", 3: b"0 -1 1 0 0 842"}
+
+
+def pdf_of(
+    pages: Sequence[Sequence[tuple[float, float, float, str]]],
+    *,
+    picture: bool = False,
+    drawn: bytes = b"",
+    quarters: int = 0,
+    rotate: bool = True,
+) -> bytes:
     """A PDF of pages.
 
     Args:
         pages: Of each the texts: left, bottom, size in points, text.
         picture: Whether a picture of one dot fills each page.
+        drawn: What is drawn on each page, as operators.
+        quarters: Turns by which all of it runs on the sheet.
+        rotate: Whether the page says that it is to be shown turned back.
     """
     objects: list[bytes] = []
 
@@ -50,14 +64,16 @@ def pdf_of(pages: Sequence[Sequence[tuple[float, float, float, str]]], *, pictur
     kids = []
     for lines in pages:
         parts = [b"q 595 0 0 842 0 0 cm /Dot Do Q"] if picture else []
+        parts += [_TURNS[quarters] + b" cm", drawn]
         for left, bottom, size, text in lines:
             code = text.encode("utf-16-be").hex().encode()
             parts.append(b"BT /F1 %g Tf 1 0 0 1 %g %g Tm <%s> Tj ET" % (size, left, bottom, code))
         content = add(stream(b"\n".join(parts)))
         kids.append(
             add(
-                b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 595 842] /Contents %d 0 R "
-                b"/Resources << /Font << /F1 %d 0 R >> /XObject << /Dot %d 0 R >> >> >>" % (tree, content, font, dot)
+                b"<< /Type /Page /Rotate %d /Parent %d 0 R /MediaBox [0 0 595 842] /Contents %d 0 R "
+                b"/Resources << /Font << /F1 %d 0 R >> /XObject << /Dot %d 0 R >> >> >>"
+                % (90 * quarters if rotate else 0, tree, content, font, dot)
             )
         )
     objects[catalog - 1] = b"<< /Type /Catalog /Pages %d 0 R >>" % tree

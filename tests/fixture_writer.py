@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import docx
 import openpyxl  # type: ignore[import-untyped]
 
-from tests.fixture_hwp import hwp_of
+from tests.fixture_hwp import Hung, hwp_of, hwpx_control, hwpx_paragraph
 from tests.fixture_pdf import pdf_of
 
 TITLE = "냉장 창고 운영 지침"
@@ -197,8 +197,7 @@ _S = 'xmlns:hs="http://www.hancom.co.kr/hwpml/2011/section" xmlns:hp="http://www
 
 
 def _hp(text_: str, style: int = 0) -> str:
-    run = f'<hp:run charPrIDRef="0"><hp:t>{escape(text_)}</hp:t></hp:run>'
-    return f'<hp:p id="0" paraPrIDRef="{style}" styleIDRef="{style}">{run}</hp:p>'
+    return hwpx_paragraph(f"<hp:t>{escape(text_)}</hp:t>", style=style)
 
 
 def hwpx_table() -> str:
@@ -220,10 +219,11 @@ def hwpx_table() -> str:
 
 
 def hwpx_bytes(section: str | None = None) -> bytes:
-    """The manual as HWPX; its own section where none is given."""
+    """The manual as HWPX; its own section where none is given. A head hangs on the first paragraph, as in real ones."""
+    first = hwpx_paragraph(f"{hwpx_control('header', '물류팀 대외비')}<hp:t>{TITLE}</hp:t>", style=1)
     body = "".join(
         [
-            *(_hp(TITLE, 1), _hp(INTRO), _hp(SECTIONS[0], 2)),
+            *(first, _hp(INTRO), _hp(SECTIONS[0], 2)),
             *(_hp(f"{n}. {step}") for n, step in enumerate(STEPS, start=1)),
             *(_hp(SECTIONS[1], 2), hwpx_table(), _hp(NOTE)),
         ]
@@ -273,10 +273,11 @@ def pdf_bytes() -> bytes:
 
 
 def hwp_bytes() -> bytes:
-    """The manual as HWP 5."""
+    """The manual as HWP 5, compressed as real files are, with a head on its second paragraph."""
     steps = [(0, f"{n}. {step}") for n, step in enumerate(STEPS, start=1)]
     table = [[(cell, 1, 1) for cell in row] for row in TABLE]
-    return hwp_of([(1, TITLE), (0, INTRO), (2, SECTIONS[0]), *steps, (2, SECTIONS[1]), table, (0, NOTE)])
+    intro = Hung(kind="head", inner=("물류팀 대외비",), behind=INTRO)
+    return hwp_of([(1, TITLE), intro, (2, SECTIONS[0]), *steps, (2, SECTIONS[1]), table, (0, NOTE)], flags=1)
 
 
 WRITERS: dict[str, Callable[[], bytes]] = {

@@ -87,8 +87,11 @@ def keep_revision(row: DocumentRow, changes: dict[str, Any], why: str) -> None:
     """The pending file does not take the document's place; its revision stays and says so."""
     assert row.pending is not None
     told = {"revision": None, "sha256": row.pending["sha256"]} | changes
+    stays = f"Revision {row.revision} stays."
+    if "members" in row.pending:
+        stays = f"Revision {row.revision} stays, with files of the newer zip among its own; send the zip again."
     row.status, row.pending, row.changes = "processed", None, told
-    row.warnings = list(dict.fromkeys([*row.warnings, f"{why} Revision {row.revision} stays."]))
+    row.warnings = list(dict.fromkeys([*row.warnings, f"{why} {stays}"]))
 
 
 def settle(services: Services, corpus_id: str) -> None:

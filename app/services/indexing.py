@@ -1,7 +1,8 @@
 """The index job of a corpus: it reads what is new, brings the index up to the store, tells which documents are alike.
 
-One document is read by ``ingest``, a zip by ``archives``; the index itself is ``corpus_index``'s, who asks it is
-``searching``. With another embedder named, the job embeds every chunk anew while search goes on with the old index.
+One document is read by ``ingest``, a zip by ``archives``, what comes again by ``revising`` and ``archive_revisions``;
+the index itself is ``corpus_index``'s, who asks it is ``searching``. With another embedder named, the job embeds every
+chunk anew while search goes on with the old index.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.jobs.kinds import JobContext, JobOutcome
+from app.services.archive_revisions import revise_archive, wait_as_fetched
 from app.services.archives import ingest_archive
 from app.services.context import Services
 from app.services.corpus_index import Built, build
 from app.services.document_states import BATCH, fail, failure, read_conditions, unread_conditions
+from app.services.documents import ARCHIVE
 from app.services.ingest import fail_document, fetch_document, ingest_document
 from app.services.parsing import is_archive
 from app.services.revising import revise_document
@@ -119,12 +122,17 @@ def _read(services: Services, context: JobContext, document_id: str) -> None:
         row = find(session, DocumentRow, DocumentRow.id == document_id, DocumentRow.status == "processing")
     if row is None:
         return  # deleted meanwhile
-    if row.pending is not None:
+    if row.pending is not None and row.media_type == ARCHIVE:
+        revise_archive(services, context, document_id)
+    elif row.pending is not None:
         revise_document(services, context, document_id)
     elif row.encoding is not None:
         return  # read as a member of its zip
     elif is_archive(row.filename, row.media_type or None):
-        ingest_archive(services, context, document_id)
+        if wait_as_fetched(services, context, document_id):
+            revise_archive(services, context, document_id)
+        else:
+            ingest_archive(services, context, document_id)
     else:
         ingest_document(services, context, document_id)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.jobs.kinds import JobContext
+from app.services.archives import read_shared_again
 from app.services.context import Services
 from app.services.corpus_index import chunk_record, token_limit
 from app.services.document_states import keep_revision
@@ -26,7 +27,7 @@ from app.store.tables import ChunkRow, CorpusRow, DocumentRow, SampleRow
 from retrieval.changes import Changes, changed_chunks
 from retrieval.similar_documents import SAME_MANUAL, same_manual
 
-__all__ = ["revise_document"]
+__all__ = ["holder_of", "revise", "revise_document"]
 
 
 def revise_document(services: Services, context: JobContext, document_id: str) -> None:
@@ -49,22 +50,33 @@ def revise_document(services: Services, context: JobContext, document_id: str) -
     with services.store.write() as session:
         # All of it at once: a kill in between would leave chunks of two revisions, or offsets moved twice.
         hold(session, context.job_id, context.attempt)
+        lock(session, CorpusRow, CorpusRow.id == row.corpus_id)
         mine = lock(session, DocumentRow, DocumentRow.id == document_id)
         if mine is None or mine.pending != pending:
             return  # deleted, or overtaken by a file that is newer still: its own job is queued
-        other = _holder(session, mine, pending["sha256"])
+        other = holder_of(session, mine, pending["sha256"])
         if other is not None:
             told = f"A newer file of this name has the same bytes as '{other.filename}' ({other.id})."
             keep_revision(mine, {"same_as": other.id}, told)
             return
-        _revise(services, session, mine, made, pending)
+        revise(services, session, mine, made, pending)
 
 
-def _holder(session: Session, row: DocumentRow, sha256: str) -> DocumentRow | None:
+def holder_of(session: Session, row: DocumentRow, sha256: str) -> DocumentRow | None:
+    """The document of the same corpus that has these bytes; it may be the row itself."""
     return find(session, DocumentRow, DocumentRow.corpus_id == row.corpus_id, DocumentRow.sha256 == sha256)
 
 
-def _revise(services: Services, session: Session, row: DocumentRow, made: Made, pending: Mapping[str, Any]) -> None:
+def revise(services: Services, session: Session, row: DocumentRow, made: Made, pending: Mapping[str, Any]) -> None:
+    """Put a newer text in the place of the document's, chunk by chunk; call it with the corpus and the row locked.
+
+    Args:
+        services: The opened services.
+        session: The transaction; all of it must happen at once.
+        row: The document.
+        made: Its newer text, and the chunks that it was cut into.
+        pending: The newer file, as ``DocumentRow.pending`` has it.
+    """
     rows = {
         chunk.id: chunk for chunk in listed(session, ChunkRow, ChunkRow.document_id == row.id, order_by=ChunkRow.index)
     }
@@ -91,6 +103,8 @@ def _revise(services: Services, session: Session, row: DocumentRow, made: Made, 
     fill(row, made, corpus.language if corpus is not None else "")
     session.flush()
     remove_unneeded(services, session, [(before, row.created_at)])
+    if row.sha256 != before:
+        read_shared_again(services, session, row)
 
 
 def _move_samples(session: Session, document_id: str, changes: Changes) -> None:
@@ -114,7 +128,7 @@ def _part(services: Services, context: JobContext, document_id: str, pending: Ma
         mine = lock(session, DocumentRow, DocumentRow.id == document_id)
         if mine is None or mine.pending != pending:
             return
-        own = _holder(session, mine, pending["sha256"])
+        own = holder_of(session, mine, pending["sha256"])
         if own is None:
             own = new_document(session, mine.corpus_id, pending["sha256"], pending["bytes"], services.now())
             own.filename, own.title, own.media_type = mine.filename, pending["title"], pending["media_type"]

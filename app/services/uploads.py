@@ -1,8 +1,9 @@
 """Uploads: bytes into the store, a row in ``processing`` for each document, and the index job that reads them.
 
 A file that cannot be read becomes a failed document and the others of its upload are processed. The same bytes twice in
-a corpus are one document; bytes that failed are tried once more, and a zip is read again. A newer file of a
-document's name waits on that document until the job has made it the next revision.
+a corpus are one document; bytes that failed are tried once more. A newer file of a document's name waits on that
+document until the job has made it the next revision, and a zip that comes again waits on itself: it is compared with
+its members once more.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ def upload_documents(
             work = False
             for file in files:
                 row = find(session, DocumentRow, DocumentRow.corpus_id == corpus_id, DocumentRow.sha256 == file.sha256)
-                if row is not None and row.pending is not None:
+                if row is not None and row.media_type == ARCHIVE and row.encoding is not None:
+                    # Members may have failed or been deleted, or be those of a newer zip that is half read.
+                    _wait(row, file)
+                    work = True
+                elif row is not None and row.pending is not None:
                     row.pending = None  # back to what it is: the newer file that waited is not wanted any more
                 row = row or waiting.get(file.sha256)
                 # Two files of one name in one upload are two documents, whatever they say.
@@ -121,6 +126,14 @@ def _waiting(session: Session, file: _File) -> DocumentRow | None:
     row = lock(session, DocumentRow, DocumentRow.id == file.earlier)
     if row is None or not may_be_replaced(row):
         return None
+    _wait(row, file)
+    return row
+
+
+def _wait(row: DocumentRow, file: _File) -> None:
+    """The file waits for the job to compare it with the document."""
+    # A zip whose members the job has begun to change goes on from what they were before.
+    begun = {name: held for name, held in (row.pending or {}).items() if name == "members"}
     row.status = "processing"
     row.pending = {
         "sha256": file.sha256,
@@ -128,8 +141,7 @@ def _waiting(session: Session, file: _File) -> DocumentRow | None:
         "media_type": file.media_type,
         "title": file.title,
         "warnings": list(file.told),
-    }
-    return row
+    } | begun
 
 
 def add_url(services: Services, corpus_id: str, url: str) -> list[str]:
@@ -182,6 +194,7 @@ def new_document(session: Session, corpus_id: str, sha256: str, size: int, now: 
         error=None,
         url=None,
         archive_id=None,
+        shared=[],
         encoding=None,
         language=None,
         revision=1,
@@ -209,10 +222,7 @@ def _begin(row: DocumentRow, file: _File) -> None:
 
 
 def _again(row: DocumentRow) -> bool:
-    """Whether bytes that are there already are to be read again: what failed, and a zip whenever it comes again.
-
-    A zip's members may have failed, or been deleted with another zip that held them too; those that are there stay.
-    """
+    """Whether what is there already is to be read again: what failed, and a zip whenever its address comes again."""
     return row.status == "failed" or (row.media_type == ARCHIVE and row.status == "processed")
 
 

@@ -1,13 +1,14 @@
 """Which document an upload is a newer version of: by its name first, by what it says where that can be told at once.
 
 Asked before the upload's transaction, since comparing takes a moment; what it names must be looked at again inside.
+Of zips the name is asked alone; the job sees whether they have a file in common.
 """
 
 from __future__ import annotations
 
 from app.services.context import Services
 from app.services.documents import ARCHIVE
-from app.services.parsing import parse_document, parsed_here
+from app.services.parsing import is_archive, parse_document, parsed_here
 from app.store.queries import Session, find, listed
 from app.store.tables import DocumentRow
 from corpora.errors import UnreadableDocumentError
@@ -22,8 +23,8 @@ COMPARED = 1 << 17
 def earlier_version(services: Services, corpus_id: str, name: str, media_type: str | None, sha256: str) -> str | None:
     """Id of the document that stored bytes under this name are a version of, or None.
 
-    Text and Markdown are compared here. For other formats one document of that name is enough: the job compares, and
-    makes the file a document of its own where it must.
+    Text and Markdown are compared here, and of zips the newest of that name is taken. For other formats one document of
+    that name is enough: the job compares, and makes the file a document of its own where it must.
 
     Args:
         services: The opened services.
@@ -36,9 +37,14 @@ def earlier_version(services: Services, corpus_id: str, name: str, media_type: s
         if find(session, DocumentRow, DocumentRow.corpus_id == corpus_id, DocumentRow.sha256 == sha256) is not None:
             return None
         named = (DocumentRow.corpus_id == corpus_id, DocumentRow.filename == name)
-        rows = [row for row in listed(session, DocumentRow, *named) if may_be_replaced(row)]
-        if not rows:
-            return None
+        archive = is_archive(name, media_type)
+        rows = [
+            row
+            for row in listed(session, DocumentRow, *named)
+            if may_be_replaced(row) and (row.media_type == ARCHIVE) is archive
+        ]
+        if archive or not rows:
+            return rows[-1].id if rows else None
         with services.blobs.open(sha256) as file:
             data = file.read(COMPARED + 1)
         # A megabyte of headings took 400 MB to parse: what is long is compared in the job.
@@ -55,7 +61,7 @@ def earlier_version(services: Services, corpus_id: str, name: str, media_type: s
 
 def may_be_replaced(row: DocumentRow | None) -> bool:
     """Whether a newer file may take this document's place: it was read, from a file of its own."""
-    if row is None or row.archive_id is not None or row.url is not None or row.media_type == ARCHIVE:
+    if row is None or row.archive_id is not None or row.url is not None:
         return False
     return row.status in ("processed", "processing") and row.encoding is not None
 

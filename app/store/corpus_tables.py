@@ -53,15 +53,19 @@ class DocumentRow(Base):
     url: Mapped[str | None]
     #: The zip that it was taken out of; the zip is a document of its own, without chunks.
     archive_id: Mapped[str | None] = mapped_column(index=True)
+    #: Of a zip, members whose bytes are a document of another zip or of their own: [[document id, name in this zip]].
+    shared: Mapped[list[Any]] = mapped_column(default=list)
     #: How the bytes were read, and the language of the text (BCP 47); None until it is parsed.
     encoding: Mapped[str | None]
     language: Mapped[str | None]
     #: Grows when another upload of the same file name takes this one's place.
     revision: Mapped[int] = mapped_column(default=1)
     #: A newer file of this name that is to take its place: sha256, bytes, media_type, title, warnings; until the index
-    #: job has read it, the earlier text and chunks stay.
+    #: job has read it, the earlier text and chunks stay. Of a zip that the job has begun also ``members``, as they
+    #: were before: {document id: [sha256, name]}.
     pending: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    #: What the last revision changed: ids of chunks added and removed, how many were kept; None for the first.
+    #: What the last revision changed: ids of chunks added and removed, how many were kept; of a zip its members; None
+    #: for the first.
     changes: Mapped[dict[str, Any] | None]
     #: Documents of the corpus that say nearly the same: [{document_id, filename, share}].
     similar: Mapped[list[Any]] = mapped_column(default=list)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpora.errors import UnreadableDocumentError
 from corpora.readers import limits
 
-__all__ = ["Extracted", "Mark", "Page", "clean", "no_text", "too_large", "unreadable"]
+__all__ = ["Extracted", "Mark", "Page", "clean", "no_text", "ranges", "too_large", "unreadable"]
 
 # Controls that are no white space, soft hyphens' neighbours U+FFFE and U+FFFF, and halves of surrogate pairs.
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
@@ -156,3 +157,15 @@ class Page:
         self._pending.clear()
         self._parts.append(joint + shown)
         self._in_list = in_list
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers of slides or sheets, neighbours joined: ``1-3, 7``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in parts]
+    return ", ".join(shown[:20]) + (" …" if len(shown) > 20 else "")

@@ -1,14 +1,13 @@
 """HTML by lxml: headings, lists with their numbers, tables with merged cells; navigation is set aside with a warning.
 
-Navigation is what HTML says it is (``nav``, ``header`` and ``footer`` of the page, ``aside``, roles) and blocks of
-menus by class or id. Where the page has one ``main`` or ``article``, what stands outside of it is set aside.
+What is navigation and what an element says is ``html_parts``'. Where the page has one ``main`` or ``article``, what
+stands outside of it is set aside. Pictures are counted; the words that a page gives for them are kept.
 ``table_markdown`` serves other readers whose text holds HTML tables. Knows nothing of chunks; fetches nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,23 +16,26 @@ from lxml import etree  # type: ignore[import-untyped]
 from corpora.errors import UnreadableDocumentError
 from corpora.readers import limits
 from corpora.readers.decode import decode
+from corpora.readers.drawings import finished
 from corpora.readers.extracted import Extracted, Page, too_large, unreadable
+from corpora.readers.html_parts import (
+    BLOCKS,
+    UNSEEN,
+    Navigation,
+    count_pictures,
+    flat,
+    grid,
+    inline,
+    integer,
+    is_layout,
+    said,
+    squeezed,
+)
 from corpora.readers.numbering import ordinal
-from corpora.readers.tables import Budget, Cell, Grid
+from corpora.readers.tables import Budget
 
 __all__ = ["read_html", "table_markdown"]
 
-_UNSEEN = frozenset({"script", "style", "template", "noscript", "head", "svg", "iframe", "object", "select", "button"})
-_NAVIGATION = frozenset({"nav", "aside", "header", "footer", "menu", "dialog"})
-_ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "menu", "menubar", "complementary", "dialog"})
-_CLASSES = re.compile(
-    r"(?:^|[\s_-])(?:nav|navbar|navigation|gnb|lnb|snb|menu|sidebar|breadcrumbs?|footer|cookie|skip|pagination|toc)(?=$|[\s_-])",
-    re.IGNORECASE,
-)
-_BLOCKS = frozenset(
-    {"address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption"}
-    | {"figure", "form", "html", "main", "p", "section", "summary", "caption", "td", "th", "tr", "tbody", "thead"}
-)
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,20})", re.IGNORECASE)
 #: Encodings that a page may declare beside those that ``decode`` finds alone.
 _FOREIGN = {"shift_jis": "cp932", "euc-jp": "euc_jp", "gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030"} | {
@@ -41,6 +43,8 @@ _FOREIGN = {"shift_jis": "cp932", "euc-jp": "euc_jp", "gb2312": "gb18030", "gbk"
     "iso-8859-1": "cp1252",
     "windows-1252": "cp1252",
 }
+#: Letters from which a main part is the page.
+_LEAST_MAIN = 200
 _LIST_FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 
@@ -48,20 +52,18 @@ def read_html(data: bytes, name: str) -> Extracted:
     """The page as Markdown.
 
     Raises:
-        UnreadableDocumentError: no text in a known encoding, ``no_text``, ``document_too_large``.
+        UnreadableDocumentError: no text in a known encoding, ``scanned``, ``no_text``, ``document_too_large``.
     """
     text, encoding, warnings = _decoded(data, name)
     root = _parse(text, name)
-    writer = _Writer(name)
+    mains = root.xpath("//main | //*[@role='main']") or root.xpath("//article")
+    start = mains[0] if len(mains) == 1 and len(squeezed(mains[0])) >= _LEAST_MAIN else root
+    writer = _Writer(name, start)
     for warning in warnings:
         writer.page.warn(warning)
-    mains = root.xpath("//main | //*[@role='main']") or root.xpath("//article")
-    start = root
-    if len(mains) == 1 and len(_squeezed(mains[0])) >= 200:
-        start = mains[0]
-        outside = len(_squeezed(root)) - len(_squeezed(start))
-        if outside > 0:
-            writer.page.warn(f"{outside} characters outside of the page's main part were set aside.")
+    outside = len(squeezed(root)) - len(squeezed(start)) if start is not root else 0
+    if outside:
+        writer.page.warn(f"{outside} characters outside of the page's main part were set aside.")
     writer.walk(start)
     titles = root.xpath("//title/text()")
     return replace(writer.done(), encoding=encoding, title=_title(start, titles))
@@ -76,7 +78,7 @@ def table_markdown(html: str, name: str, budget: Budget) -> str:
         budget: What the document may still spend.
     """
     tables = [t for t in _parse(html, name).iter("table") if not any(True for _ in t.iterancestors("table"))]
-    return "\n\n".join(_grid(table, budget).markdown() for table in tables)
+    return "\n\n".join(grid(table, budget).markdown() for table in tables)
 
 
 def _title(start: Any, titles: list[Any]) -> str | None:
@@ -115,17 +117,15 @@ def _parse(text: str, name: str) -> Any:
     return root
 
 
-def _squeezed(element: Any) -> str:
-    return "".join(_inline(element).split())
-
-
 class _Writer:
     """Walks the elements and writes blocks."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, start: Any) -> None:
         self.page = Page(name)
         self._budget = Budget(name)
         self._aside = 0
+        self._navigation = Navigation(start)
+        self._pictures = count_pictures(start)
         self._text: list[str] = []
 
     def done(self) -> Extracted:
@@ -133,22 +133,23 @@ class _Writer:
         self._flush()
         if self._aside:
             self.page.warn(f"{self._aside} characters of navigation, heads and feet were set aside.")
-        return self.page.done()
+        return finished(self.page, self._pictures, few=False)  # small signs are pictures as well
 
     def walk(self, element: Any, depth: int = 0, lists: int = 0) -> None:
         """One element and what stands in it."""
         if depth > limits.MAX_NESTING:
             raise too_large(self.page.name, f"nests more than {limits.MAX_NESTING} elements.")
         tag = element.tag
-        if tag in _UNSEEN:
+        if tag in UNSEEN:
             return
-        if depth and _is_navigation(element):
-            self._aside += len(_squeezed(element))
+        if depth and self._navigation.has(element):
+            self._aside += len(squeezed(element))
+            self._pictures -= count_pictures(element)
             return
         if tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
             self._flush()
-            self.page.heading(int(tag[1]), _inline(element))
-        elif tag == "table" and not _is_layout(element):
+            self.page.heading(int(tag[1]), inline(element))
+        elif tag == "table" and not is_layout(element):
             self._flush()
             self._table(element)
         elif tag in ("ul", "ol"):
@@ -159,17 +160,19 @@ class _Writer:
             self.page.block(_fenced("".join(element.itertext())))
         elif tag in ("br", "hr"):
             self._text.append("\n")
+        elif tag == "select":
+            self._text.append(said(element))
         else:
             self._inside(element, depth, lists)
 
     def _inside(self, element: Any, depth: int, lists: int) -> None:
-        block = element.tag in _BLOCKS
+        block = element.tag in BLOCKS
         if block:
             self._flush()
-        self._text.append(_flat(element.text))
+        self._text.append(said(element) + flat(element.text))
         for child in element:
             self.walk(child, depth + 1, lists)
-            self._text.append(_flat(child.tail))
+            self._text.append(flat(child.tail))
         if block:
             self._flush()
 
@@ -180,25 +183,25 @@ class _Writer:
 
     def _table(self, table: Any) -> None:
         for caption in table.iterchildren("caption"):
-            self.page.paragraph(_inline(caption))
-        grid = _grid(table, self._budget)
-        rows = grid.rows()
+            self.page.paragraph(inline(caption))
+        cells = grid(table, self._budget)
+        rows = cells.rows()
         if len(rows) == 1 and len(rows[0]) == 1:
             self.page.paragraph(rows[0][0])
         else:
-            self.page.block(grid.markdown())
+            self.page.block(cells.markdown())
 
     def _list(self, element: Any, depth: int, lists: int) -> None:
-        number = _integer(element.get("start"), 1)
+        number = integer(element.get("start"), 1)
         form = _LIST_FORMS.get(element.get("type", ""), "decimal")
         for item in element:
             if item.tag != "li":
                 self.walk(item, depth + 1, lists + 1)
                 continue
-            number = _integer(item.get("value"), number)
+            number = integer(item.get("value"), number)
             label = f"{ordinal(number, form)}." if element.tag == "ol" else "-"
             number += 1
-            self.page.item(label, _inline(item, without=("ul", "ol", "table", "pre")), lists)
+            self.page.item(label, inline(item, without=("ul", "ol", "table", "pre")), lists)
             for inner in item.iter("ul", "ol", "table", "pre"):
                 holder = next(inner.iterancestors("li", "ul", "ol", "table", "pre"))
                 if holder is item:
@@ -209,69 +212,8 @@ def _depth_below(inner: Any, outer: Any) -> int:
     return next(count for count, node in enumerate(inner.iterancestors(), start=1) if node is outer)
 
 
-def _is_navigation(element: Any) -> bool:
-    if element.tag in _NAVIGATION:
-        # A header within an article holds its title.
-        return element.tag not in ("header", "footer") or not any(
-            True for _ in element.iterancestors("article", "main", "section")
-        )
-    if (element.get("role") or "").lower() in _ROLES or element.get("aria-hidden") == "true":
-        return True
-    named = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
-    return element.tag in ("div", "ul", "ol", "section", "p", "table") and _CLASSES.search(named) is not None
-
-
-def _is_layout(table: Any) -> bool:
-    """Whether a table only lays out the page: it holds headings or other tables."""
-    return any(True for _ in table.iterdescendants("h1", "h2", "h3", "table"))
-
-
-def _grid(table: Any, budget: Budget) -> Grid:
-    grid = Grid(budget)
-    for row in table.iter("tr"):
-        if next(row.iterancestors("table")) is not table:
-            continue
-        cells = [cell for cell in row if cell.tag in ("td", "th")]
-        grid.row(
-            Cell(_inline(c), rows=_integer(c.get("rowspan"), 1), columns=_integer(c.get("colspan"), 1)) for c in cells
-        )
-    return grid
-
-
-def _inline(element: Any, without: tuple[str, ...] = ()) -> str:
-    """All text below an element, blocks and breaks as line ends."""
-    return "".join(_pieces(element, without))
-
-
-def _pieces(element: Any, without: tuple[str, ...]) -> Iterator[str]:
-    skipped = None
-    for event, node in etree.iterwalk(element, events=("start", "end")):
-        if event == "start" and skipped is None:
-            if node is not element and (node.tag in _UNSEEN or node.tag in without):
-                skipped = node
-            else:
-                if node is not element and (node.tag in _BLOCKS or node.tag in ("br", "li")):
-                    yield "\n"
-                yield _flat(node.text)
-        elif event == "end":
-            if node is skipped:
-                skipped = None
-            if skipped is None and node is not element:
-                if node.tag in _BLOCKS:
-                    yield "\n"
-                yield _flat(node.tail)
-
-
-def _flat(text: str | None) -> str:
-    return re.sub(r"\s+", " ", text) if text else ""
-
-
 def _fenced(text: str) -> str:
     fence = "```"
     while fence in text:
         fence += "`"
     return f"{fence}\n{text.strip(chr(10))}\n{fence}" if text.strip() else ""
-
-
-def _integer(value: str | None, default: int) -> int:
-    return int(value) if value is not None and re.fullmatch(r"[0-9]{1,6}", value) else default

@@ -71,7 +71,7 @@ def _members(data: bytes, name: str, walk: _Walk, depth: int) -> Iterator[Archiv
     for member in package.names():
         if is_litter(member):
             continue
-        label = f"{name}/{_unmangled(member)}"
+        label = f"{name}/{member}"
         walk.members += 1
         if walk.members > limits.MAX_MEMBERS:
             raise too_large(name, f"and the zips in it hold more than {limits.MAX_MEMBERS:,} files.")
@@ -104,19 +104,3 @@ def _inner(data: bytes, label: str, walk: _Walk, depth: int) -> Iterator[Archive
     if depth + 1 >= limits.MAX_ARCHIVE_DEPTH:
         raise too_large(label, f"is a zip within {limits.MAX_ARCHIVE_DEPTH} others, which is not opened.")
     yield from _members(data, label, walk, depth + 1)
-
-
-def _unmangled(member: str) -> str:
-    """The name as it was written: Korean Windows writes CP949 and does not say so, which zips then take for CP437."""
-    try:
-        raw = member.encode("cp437")
-    except UnicodeEncodeError:
-        return member  # it was marked as UTF-8
-    if raw.isascii():
-        return member
-    for encoding in ("utf-8", "cp949"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return member

@@ -8,11 +8,11 @@ Knows nothing of the formats made of it.
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -23,6 +23,8 @@ from corpora.readers.extracted import too_large, unreadable
 __all__ = ["OLE_MAGIC", "Package", "parse_xml", "refuse_ole"]
 
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: The flag of a member whose name is UTF-8. Source: APPNOTE.TXT, 4.4.4, bit 11.
+_UTF8_NAME = 0x800
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 _XML_ENCODINGS = frozenset({b"utf-8", b"utf8", b"utf-16", b"us-ascii", b"ascii"})
 
@@ -59,21 +61,29 @@ class Package:
         if unpacked > limits.RATIO_FLOOR and unpacked / max(1, len(data)) > limits.MAX_RATIO:
             raise too_large(name, "unpacks to too many times its size: a zip bomb.")
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._numbers: dict[str, int] = {}
         for member in members:
             if not member.is_dir():
-                self._members[self._free(member.filename)] = member
+                self._members[self._free(_readable(member))] = member
 
     def _free(self, name: str) -> str:
         """The name, numbered where another member has it already: a zip may hold two of one name."""
-        path = PurePosixPath(name)
-        free, number = name, 1
+        if name not in self._members:
+            return name
+        folder, slash, leaf = name.rpartition("/")
+        stem, dot, suffix = leaf.rpartition(".")
+        if not stem.strip("."):  # ``..``, ``.conf``, or no dot at all
+            stem, dot, suffix = leaf, "", ""
+        free, number = name, self._numbers.get(name, 1)
         while free in self._members:
             number += 1
-            free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+            free = f"{folder}{slash}{stem} ({number}){dot}{suffix}"
+        # A thousand members of one name would each count from the beginning.
+        self._numbers[name] = number
         return free
 
     def names(self) -> list[str]:
-        """Names of the members as the zip spells them, folders left out."""
+        """Names of the members as they were written, folders left out."""
         return list(self._members)
 
     def __contains__(self, member: str) -> bool:
@@ -107,6 +117,19 @@ class Package:
     def xml(self, member: str) -> Any:
         """The root element of an XML member."""
         return parse_xml(self.read(member), self.name, member)
+
+    def relations(self, part: str) -> dict[str, tuple[str, str]]:
+        """Relation id -> (type, member) of an office file's part; those to other files are left out."""
+        folder, _, leaf = part.rpartition("/")
+        member = f"{folder}/_rels/{leaf}.rels"
+        if member not in self:
+            return {}
+        found = {}
+        for node in self.xml(member):
+            if node.get("TargetMode") != "External" and node.get("Target"):
+                target = posixpath.normpath(posixpath.join("/", folder, node.get("Target"))).lstrip("/")
+                found[node.get("Id")] = (node.get("Type") or "", target)
+        return found
 
     def check_xml(self) -> None:
         """Look at every XML part before a library does.
@@ -153,6 +176,24 @@ def refuse_ole(data: bytes, name: str, newer: str) -> None:
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise unreadable(name, "encrypted", "is locked with a password; save it without one.")
     raise unreadable(name, "unsupported_format", f"is in the old binary format; save it as {newer}.")
+
+
+def _readable(member: zipfile.ZipInfo) -> str:
+    """The name as it was written: Korean Windows writes CP949 and does not say so, which zips then take for CP437."""
+    if member.flag_bits & _UTF8_NAME:
+        return member.filename
+    try:
+        raw = member.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return member.filename
+    if raw.isascii():
+        return member.filename
+    for encoding in ("utf-8", "cp949"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return member.filename
 
 
 def _check_prolog(data: bytes, name: str, part: str) -> None:

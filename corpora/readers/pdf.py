@@ -7,18 +7,17 @@ of chunks.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterator
 from typing import Any
 
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from corpora.readers import limits
-from corpora.readers.extracted import Extracted, Page, too_large, unreadable
+from corpora.readers.extracted import Extracted, Page, ranges, too_large, unreadable
 from corpora.readers.furniture import contents_lines, running_lines
 from corpora.readers.pdf_layout import larger_lines, write_lines
-from corpora.readers.pdf_lines import Line, Piece, lines_of
+from corpora.readers.pdf_lines import Line, Piece, Rule, lines_of
+from corpora.readers.pdf_places import pieces_of, rules_of, turned
 
 __all__ = ["read_pdf"]
 
@@ -54,16 +53,18 @@ def _document(document: Any, name: str, *, cut: bool) -> Extracted:
         raise too_large(name, f"holds {count:,} pages; at most {limits.MAX_PAGES:,} are read. Split it.")
     page = Page(name)
     pages: list[list[Line]] = []
+    drawn: list[list[Rule]] = []
     empty: list[int] = []
     broken: list[int] = []
     left = limits.MAX_CHARACTERS
     for number in range(count):
         try:
-            pieces = _pieces(document, number, name, left)
+            pieces, rules = _places(document, number, name, left)
         except pypdfium2.PdfiumError:
             broken.append(number + 1)
-            pieces = []
+            pieces, rules = [], []
         left -= len(pieces)
+        drawn.append(rules)
         pages.append(lines_of(pieces))
         if not pages[-1] and number + 1 not in broken:
             empty.append(number + 1)
@@ -75,10 +76,10 @@ def _document(document: Any, name: str, *, cut: bool) -> Extracted:
     if cut:
         page.warn("The end of the file is missing: it may be cut short, and pages may be lacking.")
     if broken:
-        page.warn(f"Pages that are damaged and were not read: {_ranges(broken)}.")
+        page.warn(f"Pages that are damaged and were not read: {ranges(broken)}.")
     if empty:
-        page.warn(f"Pages without text, empty or scanned: {_ranges(empty)}.")
-    write_lines(page, _content(page, pages))
+        page.warn(f"Pages without text, empty or scanned: {ranges(empty)}.")
+    write_lines(page, _content(page, pages), drawn)
     return page.done(why_empty=f"holds no text on its {count} pages.")
 
 
@@ -98,8 +99,8 @@ def _content(page: Page, pages: list[list[Line]]) -> list[list[Line]]:
     return [[line for i, line in enumerate(lines) if (p, i) not in aside] for p, lines in enumerate(pages)]
 
 
-def _pieces(document: Any, number: int, name: str, left: int) -> list[Piece]:
-    """Characters of a page with their places."""
+def _places(document: Any, number: int, name: str, left: int) -> tuple[list[Piece], list[Rule]]:
+    """Characters of a page and the rules drawn on it, with their places."""
     page = document[number]
     try:
         text = page.get_textpage()
@@ -110,28 +111,12 @@ def _pieces(document: Any, number: int, name: str, left: int) -> list[Piece]:
                 raise too_large(name, f"holds {count:,} characters on page {number + 1}; at most {most:,} are read.")
             if count > left:
                 raise too_large(name, f"holds more than {limits.MAX_CHARACTERS:,} characters; split it.")
-            return list(_characters(text.raw, count))
+            pieces, quarter = pieces_of(text.raw, count)
+            return turned(pieces, rules_of(page) if pieces else [], quarter, page.get_mediabox())
         finally:
             text.close()
     finally:
         page.close()
-
-
-def _characters(text: Any, count: int) -> Iterator[Piece]:
-    sides = [ctypes.c_double() for _ in range(4)]
-    references = [ctypes.byref(side) for side in sides]
-    matrix = pdfium.FS_MATRIX()
-    for index in range(count):
-        code = pdfium.FPDFText_GetUnicode(text, index)
-        character = chr(code) if 0 < code <= 0x10FFFF else "\0"
-        if character in "\r\n" or not pdfium.FPDFText_GetCharBox(text, index, *references):
-            yield Piece(character, 0.0, 0.0, 0.0, 0.0)
-            continue
-        size = pdfium.FPDFText_GetFontSize(text, index)
-        # Many programs write every font at size 1 and scale it by the matrix.
-        if pdfium.FPDFText_GetMatrix(text, index, matrix):
-            size *= (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-        yield Piece(character, sides[0].value, sides[1].value, sides[2].value, size)
 
 
 def _has_pictures(document: Any) -> bool:
@@ -143,15 +128,3 @@ def _has_pictures(document: Any) -> bool:
         finally:
             page.close()
     return False
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Page numbers, neighbours joined: ``1-3, 7``."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and parts[-1][1] == number - 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in parts]
-    return ", ".join(shown[:20]) + (" …" if len(shown) > 20 else "")

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from corpora.readers.extracted import Page
 from corpora.readers.pdf_columns import in_columns
-from corpora.readers.pdf_lines import Line
+from corpora.readers.pdf_lines import Line, Rule
+from corpora.readers.pdf_prose import BULLET, STEP, ends_sentence, ends_sentence_plainly
 from corpora.readers.tables import Budget, markdown_table
 
 __all__ = ["larger_lines", "write_lines"]
@@ -34,18 +35,14 @@ _LONGEST_CELL = 6
 #: word in four ends where the line does.
 _FEWEST_BLANKS = 3
 _BLANKS = 0.1
-_STEP = re.compile(r"^(?:\(?\d{1,3}[.)](?!\d)|[①-⑳㉠-㉻]|[가-하][.)](?=\s)|\(?[a-zA-Z][.)](?=\s))\s*")
-_BULLET = re.compile(r"^[•·∙●○▪■□◦▶►➢※\-–*](?=\s)\s*")
-#: What ends a sentence, and with it a column's last paragraph.
-_END = re.compile(r"[.!?。:…][\"')\]」』”’]*$")
 _NUMBER = re.compile(r"^\d{1,3}[.)]$")
 
 
-def write_lines(page: Page, pages: Sequence[Sequence[Line]]) -> None:
-    """Write the lines of all pages; paragraphs and tables end with their page."""
+def write_lines(page: Page, pages: Sequence[Sequence[Line]], rules: Sequence[Sequence[Rule]]) -> None:
+    """Write the lines of all pages, each with the rules drawn on it; paragraphs and tables end with their page."""
     levels = _levels(pages)
     budget = Budget(page.name)
-    read = [in_columns(lines) for lines in pages]
+    read = [in_columns(lines, drawn) for lines, drawn in zip(pages, rules, strict=True)]
     inside = _breaks_words(pages)
     for number, lines in enumerate(read, start=1):
         if lines:
@@ -125,23 +122,26 @@ class _Writer:
 
     def _goes_on(self, line: Line, following: Line) -> bool:
         """Whether the following line belongs to the same paragraph, step or heading."""
-        if _STEP.match(following.text) or _BULLET.match(following.text):
+        if STEP.match(following.text) or BULLET.match(following.text):
             return False
         apart = line.bottom - following.bottom
         same = abs(line.size - following.size) < 0.6
         full = line.right >= (line.limit or self._right) * _FULL
         if line.limit and following.limit > line.limit and apart < 0:
             # From the foot of a column to the head of the next one a sentence goes on.
-            return same and full and not _END.search(line.text)
+            return same and full and not ends_sentence_plainly(line.text)
         return same and full and 0 < apart < _LEADING * line.size
 
     def _block(self, lines: Sequence[Line]) -> None:
         text = lines[0].text
+        # Parts of a page may be set otherwise: a word goes on only where the paragraph shows blanks at ends of lines.
+        blanks = self._inside and any(line.blank for line in lines[:-1])
         for line, following in itertools.pairwise(lines):
-            word = self._inside and not line.blank and _hangul(line.text[-1]) and _hangul(following.text[0])
+            word = blanks and not line.blank and _hangul(line.text[-1]) and _hangul(following.text[0])
+            word = word and not ends_sentence(line.text)
             text += following.text if word else f" {following.text}"
         level = self._level(lines[0])
-        step, bullet = _STEP.match(text), _BULLET.match(text)
+        step, bullet = STEP.match(text), BULLET.match(text)
         if level is not None and any(c.isalnum() for c in text):
             self._page.heading(level, text)
         elif step and text[step.end() :]:

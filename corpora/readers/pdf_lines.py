@@ -1,4 +1,7 @@
-"""Characters with places to lines, and lines to cells between wide gaps. Knows no PDF library and no columns."""
+"""Characters with places to lines, and lines to cells between wide gaps. Knows no PDF library and no columns.
+
+Rules (``Rule``) are what a page draws around its text; here they have no meaning yet.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["GAP", "Line", "Piece", "lines_of"]
+__all__ = ["GAP", "Line", "Piece", "Rule", "lines_of"]
 
 #: A gap of this many letter sizes parts cells.
 GAP = 1.2
@@ -43,6 +46,16 @@ class Line:
     def text(self) -> str:
         """The whole line."""
         return " ".join(text for _, text in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A straight stroke that a page draws, upright or level; its place in points as that of characters."""
+
+    left: float  #: Left end.
+    right: float  #: Right end; about the left one where it is upright.
+    bottom: float  #: Lower end.
+    top: float  #: Upper end; about the lower one where it is level.
 
 
 def lines_of(pieces: Sequence[Piece]) -> list[Line]:

@@ -1,16 +1,24 @@
 """PPTX from its XML: slides in the order they are shown, titles as headings, tables, speaker's notes as quotes.
 
-Footers, dates and slide numbers are set aside with a warning. Source: ECMA-376 part 1, 19 and 21. Knows nothing of
+Diagrams are lists; pictures are counted, and slides without text are told. Footers, dates and slide numbers are set
+aside with a warning. Source: ECMA-376 part 1, 19 and 21. Knows nothing of
 chunks.
 """
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any
 
 from corpora.readers import limits
-from corpora.readers.extracted import Extracted, Page, too_large, unreadable
+from corpora.readers.drawings import (
+    DIAGRAM,
+    DIAGRAM_DATA,
+    FALLBACK,
+    count_pictures,
+    diagram_items,
+    finished,
+)
+from corpora.readers.extracted import Extracted, Page, ranges, too_large, unreadable
 from corpora.readers.numbering import ordinal
 from corpora.readers.package import Package, refuse_ole
 from corpora.readers.tables import Budget, Cell, Grid
@@ -29,12 +37,12 @@ def read_pptx(data: bytes, name: str) -> Extracted:
     """The presentation as Markdown.
 
     Raises:
-        UnreadableDocumentError: ``damaged_file``, ``encrypted``, ``no_text``, ``document_too_large``.
+        UnreadableDocumentError: ``damaged_file``, ``encrypted``, ``scanned``, ``no_text``, ``document_too_large``.
     """
     refuse_ole(data, name, ".pptx")
     package = Package(data, name)
     main = "ppt/presentation.xml"
-    targets = _relations(package, main)
+    targets = package.relations(main)
     slides = [targets.get(node.get(f"{_R}id"), ("", ""))[1] for node in package.xml(main).iter(f"{_P}sldId")]
     if len(slides) > limits.MAX_PAGES:
         raise too_large(name, f"holds {len(slides):,} slides; at most {limits.MAX_PAGES:,} are read.")
@@ -42,26 +50,18 @@ def read_pptx(data: bytes, name: str) -> Extracted:
     for number, part in enumerate(slides, start=1):
         if part not in package:
             raise unreadable(name, "damaged_file", f"lacks its slide {number}.")
-        writer.slide(number, package.xml(part))
-        notes = [target for kind, target in _relations(package, part).values() if kind.endswith("/notesSlide")]
-        for target in notes:
-            if target in package:
+        relations = package.relations(part)
+        # A diagram's text stands in a part of its own.
+        diagrams = {
+            key: diagram_items(package.xml(target))
+            for key, (kind, target) in relations.items()
+            if kind.endswith("/diagramData") and target in package
+        }
+        writer.slide(number, package.xml(part), diagrams)
+        for kind, target in relations.values():
+            if kind.endswith("/notesSlide") and target in package:
                 writer.notes(package.xml(target))
     return writer.done()
-
-
-def _relations(package: Package, part: str) -> dict[str, tuple[str, str]]:
-    """Relation id -> (type, member) of a part."""
-    folder, _, leaf = part.rpartition("/")
-    member = f"{folder}/_rels/{leaf}.rels"
-    if member not in package:
-        return {}
-    found = {}
-    for node in package.xml(member):
-        if node.get("TargetMode") != "External" and node.get("Target"):
-            target = posixpath.normpath(posixpath.join("/", folder, node.get("Target"))).lstrip("/")
-            found[node.get("Id")] = (node.get("Type") or "", target)
-    return found
 
 
 class _Writer:
@@ -71,11 +71,26 @@ class _Writer:
         self._page = Page(name)
         self._budget = Budget(name)
         self._aside: list[str] = []
+        self._pictures = 0
+        self._silent: list[int] = []
 
-    def slide(self, number: int, root: Any) -> None:
-        """One slide; its title first, wherever it stands."""
+    def slide(self, number: int, root: Any, diagrams: dict[str, list[tuple[int, str]]]) -> None:
+        """One slide; its title first, wherever it stands.
+
+        Args:
+            number: Its number, from 1.
+            root: Its root element.
+            diagrams: Texts of its diagrams with their depth, by relation.
+        """
         self._page.mark(f"slide {number}")
-        shapes = list(root.iter(f"{_P}sp", f"{_P}graphicFrame"))
+        tree = root.find(f"{_P}cSld/{_P}spTree")  # pictures beside it are the slide's ground
+        self._pictures += count_pictures(tree) if tree is not None else 0
+        shapes = [
+            s for s in root.iter(f"{_P}sp", f"{_P}graphicFrame") if not any(True for _ in s.iterancestors(FALLBACK))
+        ]
+        said = [_text(p) for s in shapes if _kind(s) not in _FURNITURE for p in s.iter(f"{_A}p")]
+        if not any(c.isalnum() for c in "".join(said)) and not any(diagrams.values()):
+            self._silent.append(number)
         titles = [shape for shape in shapes if _kind(shape) in _TITLES]
         for shape in titles:
             text = " ".join(_text(p) for p in shape.iter(f"{_A}p"))
@@ -86,6 +101,8 @@ class _Writer:
             elif shape.tag == f"{_P}graphicFrame":
                 for table in shape.iter(f"{_A}tbl"):
                     self._table(table)
+                for diagram in shape.iter(DIAGRAM):
+                    self._diagram(diagrams.get(diagram.get(DIAGRAM_DATA)))
             elif shape not in titles:
                 self._body(shape)
 
@@ -101,7 +118,9 @@ class _Writer:
         aside = [text for text in dict.fromkeys(self._aside) if text and not text.isdigit()]
         if aside:
             self._page.warn(f"Footers of slides were set aside: {' / '.join(aside)[:200]}")
-        return self._page.done()
+        if self._silent:
+            self._page.warn(f"Slides without text, empty or of pictures: {ranges(self._silent)}.")
+        return finished(self._page, self._pictures)
 
     def _body(self, shape: Any) -> None:
         counts: dict[int, int] = {}
@@ -128,6 +147,12 @@ class _Writer:
                 self._page.item("-", text, depth)
             else:
                 self._page.paragraph(text)
+
+    def _diagram(self, items: list[tuple[int, str]] | None) -> None:
+        if items is None:
+            self._pictures += 1  # its text cannot be found
+        for depth, text in items or ():
+            self._page.item("-", text, depth)
 
     def _table(self, table: Any) -> None:
         grid = Grid(self._budget)

@@ -1,6 +1,7 @@
 """XLSX by openpyxl in its read-only mode: a heading a sheet, tables between blank rows, values as they are shown.
 
-Merged cells are looked up in the sheet's own XML, which the read-only mode passes over. Knows nothing of chunks.
+Merged cells are looked up in the sheet's own XML, text boxes and pictures in its drawing, which the read-only mode
+passes over. Knows nothing of chunks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import openpyxl  # type: ignore[import-untyped]
 from openpyxl.utils.cell import range_boundaries  # type: ignore[import-untyped]
 
 from corpora.readers import limits
+from corpora.readers.drawings import count_pictures, drawn_lines, finished
 from corpora.readers.extracted import Extracted, Page, too_large
 from corpora.readers.package import Package, refuse_ole
 from corpora.readers.tables import Budget, table_blocks
@@ -33,13 +35,14 @@ def read_xlsx(data: bytes, name: str) -> Extracted:
     """The workbook as Markdown, its sheet names as headings.
 
     Raises:
-        UnreadableDocumentError: ``damaged_file``, ``encrypted``, ``no_text``, ``document_too_large``.
+        UnreadableDocumentError: ``damaged_file``, ``encrypted``, ``scanned``, ``no_text``, ``document_too_large``.
     """
     refuse_ole(data, name, ".xlsx")
     package = Package(data, name)
     package.check_xml()
     page = Page(name)
     budget = Budget(name)
+    pictures = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions it passes over; text has none
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
@@ -50,7 +53,10 @@ def read_xlsx(data: bytes, name: str) -> Extracted:
                 part = sheet._worksheet_path.lstrip("/")
                 xml = package.read(part)
                 page.mark(f"sheet {sheet.title}")
-                _sheet(page, sheet.title, _merged(list(_rows(sheet, budget)), xml, budget))
+                drawings = _drawings(package, part)
+                drawn = [line for drawing in drawings for line in drawn_lines(drawing)]
+                pictures += sum(map(count_pictures, drawings))
+                _sheet(page, sheet.title, _merged(list(_rows(sheet, budget)), xml, budget), drawn)
                 if sheet.sheet_state != "visible":
                     page.warn(f"The sheet '{sheet.title}' is hidden in the workbook; it was read.")
                 lacking = len(_UNCOMPUTED.findall(xml))
@@ -58,15 +64,22 @@ def read_xlsx(data: bytes, name: str) -> Extracted:
                     page.warn(f"{lacking} formulas of sheet '{sheet.title}' have no stored value: open and save it.")
         finally:
             book.close()
-    return page.done(title=PurePath(name).stem)  # names of sheets are seldom titles
+    return finished(page, pictures, title=PurePath(name).stem, few=False)  # names of sheets are seldom titles
 
 
-def _sheet(page: Page, title: str, rows: list[list[str]]) -> None:
-    if not any(cell.strip() for row in rows for cell in row):
+def _drawings(package: Package, part: str) -> list[Any]:
+    relations = package.relations(part).values()
+    return [package.xml(target) for kind, target in relations if kind.endswith("/drawing") and target in package]
+
+
+def _sheet(page: Page, title: str, rows: list[list[str]], drawn: list[str]) -> None:
+    if not drawn and not any(cell.strip() for row in rows for cell in row):
         page.warn(f"The sheet '{title}' is empty.")
         return
     page.heading(2, title)
     table_blocks(page, rows)
+    for line in drawn:
+        page.paragraph(line)
 
 
 def _rows(sheet: Any, budget: Budget) -> Iterator[list[str]]:

@@ -31,8 +31,18 @@ class CorpusDeleted(Answer):
     deleted: Literal[True]
 
 
+class Member(Answer):
+    """A file of a zip."""
+
+    document_id: str
+    filename: str
+
+
 class DocumentChanges(Answer):
-    """What the newest file of a document's name came to. Counts and chunks stand there where it became a revision."""
+    """What the newest file of a document's name came to. Counts and chunks stand there where it became a revision.
+
+    Of a zip its members are told; the chunks of each stand in the member's own `changes`.
+    """
 
     revision: int | None = Field(description="The revision that it became; null where the earlier one stays.")
     sha256: str = Field(description="Of the bytes before; where the earlier revision stays, of those not taken.")
@@ -40,6 +50,12 @@ class DocumentChanges(Answer):
     removed: list[str] = Field(default=[], description="Chunks that are gone.")
     kept: int = Field(default=0, description="Chunks of equal text and headings; they keep id and vector.")
     moved: int = Field(default=0, description="Of the kept ones, those at another place.")
+    members_added: list[Member] = Field(default=[], description="Of a zip: files that are new.")
+    members_changed: list[Member] = Field(default=[], description="Files with other bytes or another name.")
+    members_removed: list[Member] = Field(
+        default=[], description="Files that are gone: deleted, or moved to another zip that holds them too."
+    )
+    members_kept: int = Field(default=0, description="Files that stayed as they were.")
     error: JobError | None = Field(default=None, description="Why it was not taken, or is not searched yet.")
     separate_document_id: str | None = Field(
         default=None, description="The document that it became because it is another text under the same name."

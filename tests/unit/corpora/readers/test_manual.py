@@ -9,7 +9,6 @@ import pytest
 from corpora.markdown import blocks
 from corpora.readers import READERS, ReadDocument, read_document
 from tests import fixture_writer as manual
-from tests.fixture_hwp import hwp_of
 
 #: Formats that hold the whole manual; the others hold its table or its texts.
 WHOLE = (".md", ".html", ".docx", ".pptx", ".pdf", ".hwp", ".hwpx")
@@ -40,16 +39,6 @@ def test_headings_steps_cells_and_note(suffix: str) -> None:
     assert manual.NOTE in document.text
     assert manual.INTRO in document.text
     assert unicodedata.is_normalized("NFC", document.text)
-
-
-def test_merged_cells_of_hwp_stand_in_every_row_that_they_span() -> None:
-    rows = [
-        [("구분", 1, 1), ("기준", 2, 1)],
-        [("입고", 1, 2), ("오전 9시", 1, 1), ("도크 1", 1, 1)],
-        [("오후 2시", 1, 1), ("도크 2", 1, 1)],
-    ]
-    text = read_document(hwp_of([(1, "입고 기준"), rows, (0, "끝")]), "기준.hwp").text
-    assert "| 구분 | 기준 |  |\n| --- | --- | --- |\n| 입고 | 오전 9시 | 도크 1 |\n| 입고 | 오후 2시 | 도크 2 |" in text
 
 
 def test_a_workbook_keeps_sheet_names_and_cells() -> None:
@@ -102,6 +91,8 @@ def test_pages_slides_and_files_are_marked_where_they_begin() -> None:
         (".docx", "대외비", "Running heads or feet were set aside: 물류팀 대외비"),
         (".docx", "\t1", "table of contents"),
         (".pptx", "대외비", "물류팀 대외비"),
+        (".hwp", "대외비", "Running heads or feet were set aside: 물류팀 대외비"),
+        (".hwpx", "대외비", "Running heads or feet were set aside: 물류팀 대외비"),
         (".pdf", "대외비", "running heads"),
         (".pdf", "- 2 -", "page numbers"),
         (".pdf", "....", "A table of contents of 4 lines"),

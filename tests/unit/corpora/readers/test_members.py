@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Iterable
 
 import pytest
 
 from corpora.errors import UnreadableDocumentError
-from corpora.readers import ReadDocument, limits
+from corpora.readers import ReadDocument, limits, read_document
 from corpora.readers.members import ArchiveMember, read_archive
+from corpora.readers.package import Package
 
 TEXT = "# 입고\n\n입고란 창고에 물건을 들이는 일을 말합니다."
 
@@ -85,9 +87,10 @@ def test_names_of_korean_windows_are_read() -> None:
     with zipfile.ZipFile(held, "w") as archive:
         archive.writestr("XXXX.md", TEXT)
         archive.writestr("café.md", TEXT)
+        archive.writestr("Übersicht.md", TEXT)  # its CP437 bytes would be Korean in CP949
     data = held.getvalue().replace(b"XXXX.md", "입고.md".encode("cp949"))
     names = [one.name for one in read_archive(data, "a.zip")]
-    assert names == ["a.zip/입고.md", "a.zip/café.md"]
+    assert names == ["a.zip/입고.md", "a.zip/café.md", "a.zip/Übersicht.md"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -98,3 +101,22 @@ def test_two_members_of_one_name_are_two_documents() -> None:
         archive.writestr("입고.md", "# 입고\n\n두 번째 입고 절차입니다.")
     found = list(read_archive(target.getvalue(), "묶음.zip"))
     assert [member.name for member in found] == ["묶음.zip/입고.md", "묶음.zip/입고 (2).md"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_many_members_of_one_name_and_names_that_are_none() -> None:
+    start = time.perf_counter()
+    package = Package(zipped([("글.md", "글")] * 4000), "묶음.zip")
+    # Counting each from the beginning again took forty seconds.
+    assert time.perf_counter() - start < 5
+    assert package.names()[-1] == "글 (4000).md"
+    odd = Package(zipped([(name, "글") for name in (".", ".", "..", "..", "가.d/.conf", "가.d/.conf")]), "묶음.zip")
+    assert odd.names() == [".", ". (2)", "..", ".. (2)", "가.d/.conf", "가.d/.conf (2)"]
+    taken = Package(zipped([(name, "글") for name in ("a.md", "a (2).md", "a.md", "a (2).md")]), "묶음.zip")
+    assert taken.names() == ["a.md", "a (2).md", "a (3).md", "a (2) (2).md"]
+    assert codes(read_archive(zipped([(".", "글"), (".", "글"), ("가.md", TEXT)]), "a.zip")) == [("a.zip/가.md", None)]
+
+
+def test_one_document_of_a_zip_bears_readable_names_too() -> None:
+    data = zipped([("XXXX.md", TEXT)]).replace(b"XXXX.md", "입고.md".encode("cp949"))
+    assert [mark.label for mark in read_document(data, "a.zip").marks] == ["file 입고.md"]
