@@ -26,14 +26,29 @@ MAX_DEPTH = 32
 class TrainingLineError(InvalidTrainingFileError):
     """A line of a training file breaks the format."""
 
-    def __init__(self, line: int, what: str, fault: str) -> None:
-        super().__init__(f"line {line}: {what} [{fault}]", param="training_file")
+    def __init__(self, line: int, what: str, fault: str, hint: str | None = None) -> None:
+        super().__init__(f"line {line}: {what} [{fault}]", param="training_file", hint=hint)
         self.line = line
         self.fault = fault
 
 
-def _fail(number: int, what: str, fault: str = "invalid_json") -> TrainingLineError:
-    return TrainingLineError(number, what, fault)
+#: What reads a table, a list, another encoding.
+_IMPORT = "'malmoi import' (or POST /v1/datasets, whose dataset can be trained on)"
+_LIST = f"Write one object a line; {_IMPORT} reads a file that is one list."
+
+
+def _fail(number: int, what: str, fault: str = "invalid_json", hint: str | None = None) -> TrainingLineError:
+    return TrainingLineError(number, what, fault, hint)
+
+
+def _how(line: str) -> str:
+    """What to do about a line that is no JSON, by what it looks like."""
+    text = line.strip()
+    if text.startswith("["):
+        return _LIST
+    if not text.startswith("{") and ("," in text or "\t" in text):
+        return f"It looks like a table (CSV): {_IMPORT} reads one and makes training rows of it."
+    return "Each line is one whole JSON object, on that line alone."
 
 
 class _RefusedJsonError(ValueError):
@@ -62,7 +77,10 @@ def load_line(line: str, number: int) -> dict[str, Any]:
     _check_values(row, number)
     if not isinstance(row, dict):
         raise _fail(
-            number, f'is {reprlib.repr(row)}, not an object; it needs a list "messages" in one object.', "data_type"
+            number,
+            f'is {reprlib.repr(row)}, not an object; it needs a list "messages" in one object.',
+            "data_type",
+            _LIST if isinstance(row, list) else None,
         )
     return row
 
@@ -71,7 +89,7 @@ def _json(line: str, number: int) -> object:
     try:
         return json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as exc:
-        raise _fail(number, f"not valid JSON ({exc.msg} at column {exc.colno}).") from exc
+        raise _fail(number, f"not valid JSON ({exc.msg} at column {exc.colno}).", hint=_how(line)) from exc
     except RecursionError as exc:
         raise _fail(number, f"is nested too deeply; {MAX_DEPTH} levels are allowed.", "too_deep") from exc
     except _RefusedJsonError as exc:
@@ -123,6 +141,7 @@ def numbered_texts(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as exc:
-            raise _fail(number, f"not UTF-8 (byte {exc.start}).", "not_utf8") from exc
+            hint = f"Save the file as UTF-8; {_IMPORT} reads CP949 too and makes training rows of it."
+            raise _fail(number, f"not UTF-8 (byte {exc.start}).", "not_utf8", hint) from exc
         if line.strip():
             yield number, line

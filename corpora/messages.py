@@ -42,6 +42,7 @@ __all__ = [
     "noting_tools",
     "numbered_texts",
     "parse_training_line",
+    "too_few",
     "tools_warning",
     "training_rows",
     "validate_training_file",
@@ -65,8 +66,25 @@ class TrainingFileReport:
     warnings: tuple[str, ...] = ()  #: Faults that do not stop training.
 
 
-def _fail(number: int, what: str, fault: str = "invalid_json") -> TrainingLineError:
-    return TrainingLineError(number, what, fault)
+#: Keys of a line of preferences; what reads such lines is ``corpora.preferences``.
+_OF_PREFERENCES = frozenset(
+    {"preferred_output", "preferred_completion", "non_preferred_output", "non_preferred_completion"}
+)
+
+
+def _fail(number: int, what: str, fault: str = "invalid_json", hint: str | None = None) -> TrainingLineError:
+    return TrainingLineError(number, what, fault, hint)
+
+
+def too_few(examples: int, minimum: int, param: str) -> InvalidTrainingFileError:
+    """What is said of a file with too few examples: OpenAI's words, and what to do."""
+    return InvalidTrainingFileError(
+        f"Training file has {examples} example(s), but must have at least {minimum} examples",
+        param=param,
+        code="invalid_n_examples",
+        # In brackets: their words end without a full stop.
+        hint=f"(add {minimum - examples} or more; 'malmoi generate' makes some of documents).",
+    )
 
 
 def parse_training_line(line: str, number: int) -> list[dict[str, Any]]:
@@ -78,9 +96,23 @@ def parse_training_line(line: str, number: int) -> list[dict[str, Any]]:
     row = load_line(line, number)
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _fail(number, 'needs a list "messages" with at least one message.', "missing_messages_list")
+        raise _fail(
+            number, 'needs a list "messages" with at least one message.', "missing_messages_list", _instead(row)
+        )
     check_turns(messages, number, "messages")
     return messages
+
+
+def _instead(row: Mapping[str, Any]) -> str | None:
+    """What a line without messages is for, where that can be told."""
+    if _OF_PREFERENCES & row.keys():
+        return (
+            'It is a line of preferences: train with the method "dpo" ({"method": {"type": "dpo"}}), or give lines of '
+            "messages."
+        )
+    if "prompt" in row or "completion" in row or "instruction" in row:
+        return "'malmoi import' (or POST /v1/datasets, whose dataset can be trained on) reads such lines."
+    return None
 
 
 def check_turns(messages: Sequence[object], number: int, where: str) -> None:
@@ -249,11 +281,7 @@ def validate_training_file(
         decomposed += changed
         seen.add(hash(line))
     if examples < minimum:
-        raise InvalidTrainingFileError(
-            f"Training file has {examples} example(s), but must have at least {minimum} examples",
-            param=param,
-            code="invalid_n_examples",
-        )
+        raise too_few(examples, minimum, param)
     warnings = (f"{repeated} lines repeat an earlier one.",) if repeated else ()
     return TrainingFileReport(
         examples=examples, warnings=warnings + decomposed_warning(decomposed) + tools_warning(tools)

@@ -23,6 +23,7 @@ from corpora.messages import (
     load_line,
     noting_tools,
     numbered_texts,
+    too_few,
     tools_warning,
 )
 from corpora.overlap import conversation_key
@@ -68,8 +69,16 @@ def parse_preference_line(line: str, number: int) -> Preference:
     asked = row.get("input")
     messages = asked.get("messages") if isinstance(asked, dict) else None
     if not isinstance(messages, list) or not messages:
+        hint = (
+            'It is a line of messages: train with the method "supervised", or give lines of preferences.'
+            if "messages" in row
+            else None
+        )
         raise TrainingLineError(
-            number, 'needs an object "input" with a list "messages" of at least one message.', "missing_messages_list"
+            number,
+            'needs an object "input" with a list "messages" of at least one message.',
+            "missing_messages_list",
+            hint,
         )
     better, worse = (_output(row, names, number) for names in _OUTPUTS)
     # The input alone may have no answer; with one it is a conversation like any other.
@@ -111,9 +120,5 @@ def validate_preference_file(
         examples += 1
         decomposed += pair.decomposed
     if examples < minimum:
-        raise InvalidTrainingFileError(
-            f"Training file has {examples} example(s), but must have at least {minimum} examples",
-            param=param,
-            code="invalid_n_examples",
-        )
+        raise too_few(examples, minimum, param)
     return TrainingFileReport(examples=examples, warnings=decomposed_warning(decomposed) + tools_warning(tools))

@@ -169,5 +169,6 @@ def check(
         evaluated_tokens=_read_only(data, plan) + (plan.total_steps * tokens_per_step if pairs else 0),
         checkpointing=on_gpu,
         processes=machine.processes,
+        max_steps_epochs=plan.epochs if config.max_steps is not None else None,
     )
     return preflight(subject, budget, allow_truncated=config.allow_truncated)

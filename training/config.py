@@ -52,7 +52,7 @@ class TrainConfig(BaseModel):
     batch_size: int | Auto = "auto"  #: Rows of one update; ``auto`` is the recipe's.
     learning_rate_multiplier: float | Auto = "auto"  #: Times the recipe's rate.
     lora: LoraOverrides | None = None  #: Instead of the recipe's sizes.
-    max_steps: int | None = None  #: Updates at most.
+    max_steps: int | None = None  #: So many updates, instead of epochs.
     packing: bool | None = None  #: Several rows in one sequence; None is the recipe's.
     max_length: int | None = None  #: Tokens of a row at most; None is the recipe's.
     #: Text that every answer is trained to end in, before its stop token; an empty one is none. None is the base's own,

@@ -98,6 +98,7 @@ def _rendered(folder: Path, facts: CardFacts, picture: str | None) -> str:
         numbers=_numbers(folder, facts),
         sides=[(name, preflight[side]) for name, side in _SIDES if preflight[side] is not None],
         share_seen=facts.plan.share_seen,
+        fallback_template=preflight.get("fallback_template"),
         versions=_versions(),
     )
     return text.rstrip() + "\n"
@@ -134,6 +135,8 @@ def _numbers(folder: Path, facts: CardFacts) -> list[tuple[str, str, str]]:
         source = recipe.sources.get(name, "")
         if value != getattr(asked, name):
             source = f"이 학습의 요청·데이터·장치에 맞춤(레시피: {_shown(getattr(asked, name))})"
+        if name == "epochs" and config.max_steps is not None:
+            source = f"max_steps가 에포크 대신 정함(레시피: {asked.epochs})"
         found.append((name, _shown(value), source))
     more = {"max_steps": config.max_steps, "total_steps": plan.total_steps, "batch_rows": plan.batch_rows}
     if config.method == "dpo":

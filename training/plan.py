@@ -54,7 +54,7 @@ class Plan:
 
     micro_batch: int  #: Sequences at once on one process.
     accumulation: int  #: Micro-batches of an update on one process.
-    epochs: int
+    epochs: int  #: Passes over the data, begun ones too.
     learning_rate: float
     max_steps: int  #: -1 where epochs decide.
     total_steps: int
@@ -157,6 +157,8 @@ def plan_run(
     epochs = epochs_for(recipe, rows) if config.n_epochs == "auto" else config.n_epochs
     if config.n_epochs == "auto" and config.max_steps is None:
         epochs = max(epochs, math.ceil(recipe.min_steps / per_epoch))
+    if config.max_steps is not None:
+        epochs = math.ceil(config.max_steps / per_epoch)
     total = config.max_steps or per_epoch * epochs
     rate = base_rate(config, recipe)
     if config.learning_rate_multiplier != "auto":

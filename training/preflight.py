@@ -12,70 +12,23 @@ validation rows that are the training rows. All else is a warning, in Korean, in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from corpora.overlap import Overlap
-from training.duration import Duration, Speed, Work, by_card, by_speed, in_words
-from training.encoding import EncodedRows, EncodingReport, stop_ids
+from training.duration import Duration, Work, by_card, by_speed, in_words
+from training.encoding import EncodingReport, stop_ids
 from training.errors import BaseModelError, PreflightError
 from training.estimate import Estimate, ModelShape, estimate
 from training.licence import licence_of
 from training.packing_check import PackingCheck
-from training.recipes import Recipe
+from training.preflight_subject import Budget, Side, Subject
+from training.preflight_warnings import warnings_of
 from training.samples import Sample, samples_of
+from training.templates import is_fallback
 
 __all__ = ["Budget", "Preflight", "Side", "Subject", "preflight"]
-
-#: Updates below which a run is told to teach little.
-FEW_STEPS = 10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Side:
-    """Training or validation rows as they were encoded."""
-
-    rows: EncodedRows
-    report: EncodingReport
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """What will be trained on what."""
-
-    base: str  #: Folder of the base.
-    recipe: Recipe  #: With the request's own numbers laid over it.
-    tokenizer: PreTrainedTokenizerBase
-    template: str  #: Jinja source, by ``chat_template``.
-    train: Side
-    valid: Side | None = None
-    whole: EncodingReport | None = None  #: Of the training file, where a share of it was held out.
-    overlap: Overlap | None = None  #: By ``corpora.overlap.overlap``; None where nothing was held out by file.
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Budget:
-    """What the run may use, and what it has."""
-
-    total_steps: int  #: Updates.
-    share_seen: float  #: Of the training rows, by all updates; 1 where each is seen.
-    tokens_per_step: int  #: Tokens of one update, padding left out.
-    micro_batch: int  #: Sequences at once.
-    sequence_tokens: int  #: Of the longest sequence.
-    lora_r: int
-    attention: str | None = None  #: Implementation of attention.
-    quantised: bool = True  #: Base in NF4.
-    free_bytes: int | None = None  #: Memory of the device; None where not known.
-    flops: float | None = None  #: Peak of the device in operations a second, by ``estimate.peak_flops``.
-    speed: Speed | None = None  #: Of a device whose peak is not known, measured.
-    micro_batches: int = 0  #: Of the run, on one process.
-    evaluated_tokens: int = 0  #: Read by the evaluations in mid-run, all of them together.
-    checkpointing: bool = True  #: Whether activations are computed again.
-    processes: int = 1  #: That share the work.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +49,7 @@ class Preflight:
     duration: Duration | None  #: None where config.json does not tell.
     licence: str
     licence_source: str
+    fallback_template: bool = False  #: Whether neither recipe nor tokenizer has a template, so that ours is used.
     warnings: tuple[str, ...] = field(default_factory=tuple)
     packing: PackingCheck | None = None  #: None where rows are not to be packed, and until the base is loaded.
 
@@ -145,6 +99,7 @@ def preflight(subject: Subject, budget: Budget, *, allow_truncated: float = 0.01
     needed = _estimate(subject, budget, shape) if shape else None
     duration = _duration(budget, needed, shape) if needed and shape else None
     licence = licence_of(subject.base, subject.recipe)
+    fallback = is_fallback(subject.recipe, subject.template, Path(subject.base))
     return Preflight(
         samples=tuple(samples_of(subject.train.rows, subject.tokenizer)),
         train=subject.train.report,
@@ -160,7 +115,8 @@ def preflight(subject: Subject, budget: Budget, *, allow_truncated: float = 0.01
         duration=duration,
         licence=licence.name,
         licence_source=licence.source,
-        warnings=tuple(_warnings(subject, budget, needed, licence.source)),
+        fallback_template=fallback,
+        warnings=tuple(warnings_of(subject, budget, needed, licence.source, fallback=fallback)),
     )
 
 
@@ -243,47 +199,3 @@ def _estimate(subject: Subject, budget: Budget, shape: ModelShape) -> Estimate:
         attention=budget.attention,
         checkpointing=budget.checkpointing,
     )
-
-
-def _warnings(subject: Subject, budget: Budget, needed: Estimate | None, licence_source: str) -> Sequence[str]:
-    found = []
-    for name, side in (("학습", subject.train), ("검증", subject.valid)):
-        found += _data_warnings(name, side.report) if side else []
-    if budget.share_seen < 1:
-        found.append(f"{budget.total_steps:,}단계로는 학습 데이터의 {budget.share_seen:.1%}만 봅니다.")
-    if budget.total_steps < FEW_STEPS:
-        found.append(
-            f"갱신이 {budget.total_steps}단계뿐이라 거의 배우지 못합니다. n_epochs를 늘리거나 batch_size를 줄이세요."
-        )
-    overlap = subject.overlap
-    if overlap is not None and overlap.rows:
-        lines = ", ".join(map(str, overlap.lines[:10]))
-        found.append(f"검증 데이터 {overlap.of:,}행 가운데 {overlap.rows:,}행이 학습 데이터에도 있습니다(행 {lines}).")
-    if needed is None:
-        found.append("config.json으로 모델의 크기를 알 수 없어 메모리와 시간을 어림하지 못했습니다.")
-    elif budget.free_bytes is not None and needed.memory_bytes > budget.free_bytes:
-        found.append(
-            f"예상 메모리 {needed.memory_bytes / 1e9:.1f} GB가 장치의 {budget.free_bytes / 1e9:.1f} GB보다 큽니다."
-        )
-    if licence_source == "none":
-        found.append("기반 모델의 라이선스를 알 수 없습니다. 쓰기 전에 모델 카드를 확인하세요.")
-    return found
-
-
-def _data_warnings(name: str, report: EncodingReport) -> list[str]:
-    found = []
-    if report.dropped:
-        lines = ", ".join(map(str, report.dropped_lines[:10]))
-        found.append(
-            f"{name} 데이터 {report.dropped:,}행에는 학습할 토큰이 없어 뺐습니다: 답변이 모두 잘린 행 "
-            f"{report.dropped_cut:,}, 답변의 weight가 모두 0인 행 {report.dropped_untrained:,}(행 {lines})."
-        )
-    if report.truncated:
-        lines = ", ".join(map(str, report.truncated_lines[:10]))
-        found.append(
-            f"{name} 데이터 {report.truncated:,}행이 너무 길어 토큰 {report.tokens_cut:,}개를 잃었고, "
-            f"{report.unstopped:,}행은 마지막 답변이 끝나기 전에 잘렸습니다(행 {lines})."
-        )
-    if report.unknown_tokens:
-        found.append(f"{name} 데이터의 토큰 {report.unknown_tokens:,}개는 이 토크나이저가 쓸 줄 모르는 글자입니다.")
-    return found

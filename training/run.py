@@ -38,6 +38,7 @@ from training.packing_check import PackingCheck, check_packing
 from training.pause import Pause, PausedRun
 from training.plan import Plan, base_rate, batch_of, effective_recipe, plan_run
 from training.preflight import Preflight
+from training.publishing import End, published
 from training.qlora import Setting, make_trainer
 from training.recipes import Recipe, epochs_for
 from training.results import kept_checkpoints, rows_of, write_csv
@@ -239,12 +240,25 @@ class _Run:
         rows = rows_of(state.log_history)
         plot = setting.keeper.curves.draw(rows)
         plan = setting.plan
+        restored = bool(trainer.args.load_best_model_at_end and state.best_model_checkpoint)
+        message, told = published(
+            End(
+                steps=steps,
+                planned=plan.total_steps,
+                best_step=state.best_global_step,
+                restored=restored,
+                stopped_early=trainer.stopped_early,
+                patience=self.recipe.early_stopping_patience,
+                valid_losses={step: row["valid_loss"] for step, row in rows.items() if "valid_loss" in row},
+            )
+        )
+        self.events.emit("message", message, {"published": told})
         result = {
             "adapter_dir": str(adapter.resolve()),
             "base_path": config.base,
             "steps": steps,
             "best_step": state.best_global_step,
-            "restored_best": bool(trainer.args.load_best_model_at_end and state.best_model_checkpoint),
+            "restored_best": restored,
             "stopped_early": trainer.stopped_early,
             "trained_tokens": int(state.num_input_tokens_seen),
             "result_csv": str(write_csv(config.output_dir / "result.csv", rows)),

@@ -32,6 +32,7 @@ __all__ = [
     "TEMPLATES",
     "asking_template",
     "chat_template",
+    "is_fallback",
     "load_template",
     "own_template",
     "stop_phrase_of",
@@ -81,6 +82,12 @@ def chat_template(recipe: Recipe, tokenizer: Any) -> str:
         f"{{%- set {name} = {json.dumps(text, ensure_ascii=False)} -%}}\n" for name, text in given.items()
     )
     return settings + source
+
+
+def is_fallback(recipe: Recipe, template: str, folder: Path) -> bool:
+    """Whether ``template`` is ours only because neither the recipe nor the base in ``folder`` has one."""
+    ours = recipe.template is None and template.endswith(load_template(FALLBACK))
+    return ours and own_template(folder) is None
 
 
 def own_template(folder: Path) -> str | None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Header, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.deps import ServicesDep
-from app.api.downloads import DownloadResponse, entity_tags
+from app.api.downloads import DownloadResponse, attachment, entity_tags
 from app.api.idempotency import Once
 from app.api.lists import ListQuery, list_body
 from app.api.schemas.adapters import ModelJob
@@ -40,7 +40,7 @@ def export_model(model: str, services: ServicesDep, if_none_match: Annotated[str
     headers = {"ETag": f'"{found.etag}"'}
     if found.blocks is None:
         return Response(status_code=304, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{found.filename}"'
+    headers["Content-Disposition"] = attachment(found.filename)
     return DownloadResponse(found.blocks, media_type=found.media_type, headers=headers)
 
 

@@ -186,12 +186,14 @@ def _from_json(body: bytes) -> _Sent:
         given = from_json(body)
     except ValueError:
         given = None  # the validation below says what is wrong with it
+    shape: type[BaseModel] = TextDocument
     try:
         if isinstance(given, dict) and "url" in given:
+            shape = UrlDocument
             return _Sent(url=UrlDocument.model_validate_json(body).url)
         document = TextDocument.model_validate_json(body)
     except ValidationError as exc:
-        raise invalid_body(exc) from exc
+        raise invalid_body(exc, given, shape=shape) from exc
     file = BytesIO(document.text.encode())
     return _Sent(files=((f"{document.title}.md", "text/markdown", file),), title=document.title)
 

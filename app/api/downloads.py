@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -10,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.services.exporting import Blocks
 
-__all__ = ["DownloadResponse", "entity_tags"]
+__all__ = ["DownloadResponse", "attachment", "entity_tags"]
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 
@@ -29,6 +30,14 @@ class DownloadResponse(StreamingResponse):
         finally:
             # No thread is in them any more: a running one is waited for, cancelled or not.
             await run_in_threadpool(self._blocks.close)
+
+
+def attachment(filename: str) -> str:
+    """The value of ``Content-Disposition``: the name whole (RFC 8187), and in ASCII for clients that know no other."""
+    if re.fullmatch(r"[0-9A-Za-z_.-]+", filename):
+        return f'attachment; filename="{filename}"'
+    plain = re.sub(r"[^0-9A-Za-z_.]+", "-", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def entity_tags(header: str | None) -> frozenset[str]:

@@ -46,10 +46,16 @@ async def _on_malmoi_error(_request: Request, exc: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
-    return error_response(_fault(request.headers.get("content-type", ""), exc))
+    return error_response(_fault(request.headers.get("content-type", ""), exc, _shape(request)))
 
 
-def _fault(content_type: str, exc: RequestValidationError) -> InvalidInputError:
+def _shape(request: Request) -> Any:
+    """The type of the route's body; None where it has none."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    return field.field_info.annotation if field is not None else None
+
+
+def _fault(content_type: str, exc: RequestValidationError, shape: Any) -> InvalidInputError:
     """What is wrong with the request; only the part of it that a location begins with is no field's name."""
     errors = [dict(error) | {"loc": error["loc"][1:]} for error in exc.errors()]
     first = exc.errors()[0]
@@ -63,7 +69,7 @@ def _fault(content_type: str, exc: RequestValidationError) -> InvalidInputError:
             f"Send the body as JSON with the header 'Content-Type: application/json', {said}.",
             code="unsupported_content_type",
         )
-    return invalid_fields(errors, exc.body if in_body else None)
+    return invalid_fields(errors, exc.body if in_body else None, shape=shape if in_body else None)
 
 
 async def _on_http_exception(request: Request, exc: Exception) -> JSONResponse:

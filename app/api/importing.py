@@ -67,7 +67,7 @@ def _curation(text: str | None) -> BulkCurationRequest:
     try:
         return BulkCurationRequest.model_validate_json(text)
     except ValidationError as exc:
-        raise invalid_body(exc, where=("curation",)) from exc
+        raise invalid_body(exc, where=("curation",), shape=BulkCurationRequest) from exc
 
 
 @router.post("/datasets/{dataset_id}/curation/jobs", response_model=None, responses=gives(CurationJob, creates=True))

@@ -1,7 +1,8 @@
 """``malmoi chat``: talk with a base, a checkpoint or an adapter in the terminal, no server needed.
 
 On a terminal a conversation, until ``/끝`` or Ctrl-D; ``/새로`` forgets what was said, Ctrl-C ends an answer. In a pipe
-one question, all of it, and one answer. What the answer rests on (``--corpus``) goes to standard error.
+one question, all of it, and one answer; with ``--lines`` each line is a question by itself. What the answer rests on
+(``--corpus``) goes to standard error.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ POLL_S = 0.2
 
 def add_chat(commands: Commands) -> None:
     """Declare ``malmoi chat``."""
-    command = commands.add_parser("chat", help="talk with a base model or an adapter")
+    command = commands.add_parser(
+        "chat",
+        help="talk with a base model or an adapter",
+        description="On a terminal a conversation. In a pipe all of it is one question; with --lines each line is.",
+    )
     add = command.add_argument
     add("model", help="folder of an adapter, checkpoint or base model, or a model's name in the service's store")
     add("--base", help="folder or hub name of the adapter's base, where it is not where it was trained")
@@ -45,6 +50,11 @@ def add_chat(commands: Commands) -> None:
     add("--top-p", type=float, default=0.9, help="nucleus (default 0.9)")
     add("--max-tokens", type=int, default=512, help="most tokens of an answer (default 512)")
     add("--seed", type=int, help="makes answers repeatable")
+    add(
+        "--lines",
+        action="store_true",
+        help="in a pipe: each line is a question by itself, a blank line after each answer",
+    )
     add("--corpus", metavar="ID", help="show the model passages of this corpus of the store")
     add("--passages", type=int, default=5, help="passages to look for (default 5)")
     add("--data-dir", type=Path, help="folder of the service's store")
@@ -62,10 +72,15 @@ def run_chat(arguments: argparse.Namespace) -> None:
         question = sys.stdin.buffer.read().decode("utf-8-sig").strip()
     except UnicodeDecodeError as exc:
         raise InvalidInputError("The question is not in UTF-8.", param="messages") from exc
-    if not question:
+    questions = question.splitlines() if arguments.lines else [question]
+    questions = [line.strip() for line in questions if line.strip()]
+    if not questions:
         raise InvalidInputError("There is no question; write one into the pipe.", param="messages")
     with _opened(arguments) as ask:
-        _answer(arguments, ask, [_user(question)])
+        for question in questions:
+            _answer(arguments, ask, [_user(question)])
+            if arguments.lines:
+                print(flush=True)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -90,12 +105,17 @@ def _opened(arguments: argparse.Namespace) -> Iterator[Ask]:
     from app.services.chat_folders import base_places, folder_target
     from app.services.chat_process import ChatProcess, chat_process
     from app.services.context import Services, open_services
+    from app.services.demo_cache import demo_folder
     from app.services.devices import chat_environment, gpus
-    from app.services.models import chat_target
+    from app.services.models import DEMO_MODEL, chat_target
     from app.settings import load_settings
 
     folder = Path(arguments.model)
     settings = load_settings({"data_dir": arguments.data_dir}, config=arguments.config)
+    stored = settings.data_dir / "models" / DEMO_MODEL
+    if arguments.model == DEMO_MODEL and not folder.is_dir() and not stored.is_dir():
+        # What `malmoi train` has built without a store.
+        folder = demo_folder() or folder
     services: Services | None = None
     with contextlib.ExitStack() as stack:
         if arguments.corpus is not None or not folder.is_dir():

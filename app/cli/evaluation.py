@@ -26,6 +26,8 @@ Commands = Any  # argparse's own type is private
 #: Ends that give a report.
 _GAVE = frozenset({"succeeded", "incomplete"})
 POLL_S = 1.0
+#: Behind a difference whose interval leaves 0 out.
+MARK = " *"
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -116,6 +118,23 @@ def _shown(value: float | None, unit: str) -> str:
     return f"{value:.1%}" if unit == "share" else f"{value:,.2f}"
 
 
+def _changed(change: dict[str, Any], unit: str) -> str:
+    """The difference with its interval, in percentage points where the figure is a share; marked where it is clear."""
+    if change["value"] is None:
+        return ""
+    times, places, sign = (100.0, 1, "%p") if unit == "share" else (1.0, 2, "")
+    said = f"{times * change['value']:+,.{places}f}{sign}"
+    if change["low"] is None:
+        return f"  {said:>10}"
+    ends = ", ".join(f"{times * change[end]:+,.{places}f}" for end in ("low", "high"))
+    return f"  {said:>10}  [{ends}]{sign}{MARK if _is_clear(change) else ''}"
+
+
+def _is_clear(change: dict[str, Any]) -> bool:
+    """Whether the interval of a difference leaves 0 out."""
+    return change["low"] is not None and not change["low"] <= 0 <= change["high"]
+
+
 def _say(made: dict[str, Any], output: Path) -> None:
     results = made["results"]
     rows = results["rows"]
@@ -124,11 +143,11 @@ def _say(made: dict[str, Any], output: Path) -> None:
         print(f"  실패 {count:>8,}  {code}")
     for metric in results["metrics"]:
         before, after, change = metric["base"], metric["tuned"], metric["difference"]
-        interval = "" if change["low"] is None else f"  [{change['low']:+.3f}, {change['high']:+.3f}]"
         unit = metric["unit"]
-        print(
-            f"  {metric['name']:<18} {_shown(before['value'], unit):>9} -> {_shown(after['value'], unit):>9}{interval}"
-        )
+        sides = f"{_shown(before['value'], unit):>9} -> {_shown(after['value'], unit):>9}"
+        print(f"  {metric['name']:<18} {sides}{_changed(change, unit)}")
+    if any(_is_clear(metric["difference"]) for metric in results["metrics"]):
+        print(f"  {MARK.strip()} 95% 구간에 0이 들지 않는 차이")
     if results["judge"] is not None:
         said, check = results["judge"]["comparison"], results["judge"]["check"]["all"]["by_comparison"]
         print(f"심사: 이김 {said['win']:,}, 비김 {said['tie']:,}, 짐 {said['lose']:,}, 엇갈림 {said['inconsistent']:,}")

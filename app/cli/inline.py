@@ -40,9 +40,12 @@ def services_on(data_dir: Path | None, config: Path | None, **flags: Any) -> Ite
         flags: Further settings of the command line.
     """
     from app.services.context import open_services
+    from app.services.demo_cache import link_demo_models
     from app.settings import load_settings
 
     with tempfile.TemporaryDirectory(prefix="malmoi-") as temporary:
+        if data_dir is None:
+            link_demo_models(Path(temporary))
         services = open_services(load_settings({"data_dir": data_dir or Path(temporary)} | flags, config=config))
         try:
             yield services

@@ -45,7 +45,7 @@ def add_train(commands: Commands) -> None:
     add("--epochs", type=int, help="passes over the data; the recipe's when left out")
     add("--batch-size", type=int, help="rows of one update; the recipe's when left out")
     add("--learning-rate-multiplier", type=float, help="times the recipe's rate")
-    add("--max-steps", type=int, help="updates at most")
+    add("--max-steps", type=int, help="so many updates, instead of epochs")
     add("--max-length", type=int, help="tokens of a row at most")
     add("--allow-truncated", type=float, help="share of rows that may be cut (default 0.01)")
     add(
@@ -55,6 +55,11 @@ def add_train(commands: Commands) -> None:
         metavar="TEXT",
         help="text that every answer is trained to end in, and chat cuts off; '(답변 종료)' where none is given",
     )
+    add("--lora-r", type=int, help="rank of the adapter; the recipe's when left out")
+    add("--lora-alpha", type=int, help="scale of the adapter; the recipe's when left out")
+    add("--validation-fraction", type=float, help="share of DATA that is held out, instead of --validation")
+    add("--packing", action=argparse.BooleanOptionalAction, help="several rows in one sequence; or each in its own")
+    add("--early-stopping-patience", type=int, help="evaluations without gain before the end; 0 never stops")
     add("--seed", type=int, default=7, help="of order, initialisation and dropout (default 7)")
     add("--force", action="store_true", help="replace an adapter that lies in DIR")
     add("--data-dir", type=Path, help="keep store, job and checkpoints here instead of forgetting them")
@@ -63,8 +68,10 @@ def add_train(commands: Commands) -> None:
 
 def run_train(arguments: argparse.Namespace) -> None:
     """Run ``malmoi train``."""
+    from app.services.demo_cache import make_demo_models
     from app.services.file_training import TrainingFiles, check_output, train_files
     from app.services.fine_tuning import stop_job
+    from app.services.models import DEMO_MODEL
 
     files = TrainingFiles(
         data=arguments.data, validation=arguments.validation, output=arguments.output, force=arguments.force
@@ -79,9 +86,13 @@ def run_train(arguments: argparse.Namespace) -> None:
     how: Literal["cancel", "pause"] = "cancel" if arguments.data_dir is None else "pause"
     words = "체크포인트를 남기고 멈춥니다" if how == "pause" else "멈춥니다"
     model, places = _base(arguments.model)
+    if arguments.data_dir is None and model == DEMO_MODEL:
+        # The adapter needs its base after the private store is gone.
+        make_demo_models()
     with services_on(arguments.data_dir, arguments.config, **places) as services:
         stop = partial(stop_job, services, what=how)
-        with watched(partial(_follow, services), stop, words) as watch:
+        follow = partial(_follow, services, kept=arguments.data_dir is not None)
+        with watched(follow, stop, words) as watch:
             made = train_files(services, files, _request(arguments, model), watch)
     _end(made, arguments)
 
@@ -95,8 +106,8 @@ def _base(given: str) -> tuple[str, dict[str, Path]]:
     return folder.name, {"models_dir": folder.parent}
 
 
-def _follow(services: Services, job_id: str, ended: threading.Event) -> None:
-    _Shown(services, job_id).follow(ended)
+def _follow(services: Services, job_id: str, ended: threading.Event, *, kept: bool) -> None:
+    _Shown(services, job_id, kept=kept).follow(ended)
 
 
 def _request(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
@@ -111,6 +122,8 @@ def _request(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
         "learning_rate_multiplier": arguments.learning_rate_multiplier,
     }
     hyper = {name: value for name, value in given.items() if value is not None}
+    sizes = {"r": arguments.lora_r, "alpha": arguments.lora_alpha}
+    sizes = {name: value for name, value in sizes.items() if value is not None}
     body = {
         "model": model,
         "recipe": arguments.recipe,
@@ -120,11 +133,19 @@ def _request(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
         "max_length": arguments.max_length,
         "allow_truncated": arguments.allow_truncated,
         "stop_phrase": arguments.stop_phrase,
+        "validation_fraction": arguments.validation_fraction,
+        "packing": arguments.packing,
+        "early_stopping_patience": arguments.early_stopping_patience,
+        "lora": sizes or None,
         "method": {"type": arguments.method, arguments.method: {"hyperparameters": hyper}},
     }
     try:
         # Files get their ids later; everything else is looked at now.
-        CreateFineTuningJob.model_validate(body | {"training_file": "file-later"})
+        later = {"training_file": "file-later"}
+        if arguments.validation is not None:
+            # Before the share, as in the body of a request: of the two only one may be given.
+            later |= {"validation_file": "file-later"}
+        CreateFineTuningJob.model_validate(later | body)
     except ValidationError as exc:
         raise invalid_body(exc, body, []) from exc
     return body
@@ -133,9 +154,10 @@ def _request(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
 class _Shown:
     """What a job says, on standard error: messages as lines, metrics as a bar or now and then as a line."""
 
-    def __init__(self, services: Services, job_id: str) -> None:
+    def __init__(self, services: Services, job_id: str, *, kept: bool) -> None:
         self._services = services
         self._job_id = job_id
+        self._kept = kept
         self._after: str | None = None
         self._terminal = sys.stderr.isatty()
         self._told = 0
@@ -172,6 +194,9 @@ class _Shown:
         data = event["data"] or {}
         if event["type"] == "metrics":
             self._metrics(data)
+            return
+        if "fine_tuned_model" in data and not self._kept:
+            # A name in a store that is gone in a moment; the end says the folder.
             return
         self._line(event["message"] if event["level"] == "info" else f"[{event['level']}] {event['message']}")
         for warning in (data.get("preflight") or {}).get("warnings", ()):

@@ -26,7 +26,8 @@ __all__ = ["export_adapter"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX, _MODE = 3, 0o100644 << 16
 _BLOCK = 1 << 20
-_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.-]+")
+#: File systems take Hangul, and not every one takes a colon.
+_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z가-힣_.-]+")
 Member = tuple[str, BinaryIO]
 
 

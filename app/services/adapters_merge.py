@@ -170,7 +170,7 @@ def _outcome(context: JobContext, told: dict[str, dict[str, Any]], ended: Ended,
         return JobOutcome(status="failed", error=error)
     tail = "\n".join(ended.tail)
     if ended.signal_name is not None:
-        context.event("error", f"합치는 프로세스가 {ended.signal_name}(으)로 끝났습니다.", data={"log": ended.tail})
+        context.event("error", f"합치는 프로세스가 끝났습니다({ended.signal_name}).", data={"log": ended.tail})
     error = {
         "code": "merge_failed",
         "message": f"The merge ended with code {ended.returncode} and no word. Its last lines:\n{tail}",

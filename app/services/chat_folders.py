@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.services.base_checks import architecture_of, check_base
+from app.services.demo_cache import demo_models
 from app.services.merged import FOLDER
 from app.services.models import HUB_NAME, ChatTarget
 from app.settings import Settings
@@ -27,8 +28,8 @@ _CARD_BYTES = 8192
 
 
 def base_places(settings: Settings) -> tuple[Path, ...]:
-    """Where bases of the service lie: MALMOI_MODELS_DIR, what was merged, the smoke-test model."""
-    own = (settings.data_dir / FOLDER, settings.data_dir / "models")
+    """Where bases of the service lie: MALMOI_MODELS_DIR, what was merged, the smoke-test model, also of the cache."""
+    own = (settings.data_dir / FOLDER, settings.data_dir / "models", demo_models())
     return own if settings.models_dir is None else (settings.models_dir, *own)
 
 

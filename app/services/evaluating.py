@@ -77,6 +77,7 @@ def run_evaluate(services: Services, context: JobContext, params: EvaluateParams
             return JobOutcome(status="paused", error=error)
         if judged.cancelled:
             return stopped(context) or JobOutcome(status="cancelled")
+    adapter = params.targets["tuned"].adapter
     report = Findings(
         params=params,
         rows=rows,
@@ -86,7 +87,8 @@ def run_evaluate(services: Services, context: JobContext, params: EvaluateParams
         judged=judged,
         judge_prompts=prompts,
         benchmarks=benchmarks,
-        seen=rows_seen(services, params.targets["tuned"].adapter, rows),
+        seen=rows_seen(services, adapter, rows),
+        validated=rows_seen(services, adapter, rows, "validation_sha256"),
     )
     return _keep(services, context, report)
 

@@ -19,6 +19,7 @@ from app.services.evaluation_harness import harness_command, read_results, write
 from app.services.evaluation_request import EvaluateParams
 from app.services.evaluation_scores import SIDES
 from app.services.training_process import Ended, TrainerRun, run_trainer
+from generators.particles import with_particle
 
 __all__ = ["EvaluationFolder", "failed", "run_answering", "run_benchmarks", "stopped"]
 
@@ -72,7 +73,7 @@ def _run(command: Sequence[str], context: JobContext, log: Path, heard: Callable
 def _died(context: JobContext, ended: Ended, log: Path, what: str) -> JobOutcome:
     if ended.signal_name is not None:
         # Killed from outside, by the machine's memory guard as a rule.
-        context.event("error", f"{what} 프로세스가 {ended.signal_name}(으)로 끝났습니다. 이어서 다시 시작합니다.")
+        context.event("error", f"{what} 프로세스가 끝났습니다({ended.signal_name}). 이어서 다시 시작합니다.")
         return JobOutcome(status="retry")
     lines = "\n".join(ended.tail)
     return failed(
@@ -144,7 +145,7 @@ def run_benchmarks(
         done = output / "done"
         if not done.exists():
             context.progress({"phase": "benchmarks", "done": len(found), "total": len(SIDES)})
-            context.event("info", f"{side}: {', '.join(names)}을(를) 잽니다.")
+            context.event("info", f"{side}: {with_particle(', '.join(names), '을/를')} 잽니다.")
             target = params.targets[side]
             output.mkdir(parents=True, exist_ok=True)
             command = harness_command(

@@ -17,6 +17,7 @@ from app.services.evaluation_rows import EvaluationRow
 from app.services.evaluation_scores import SIDES, Scored, figures_of
 from app.services.evaluation_stats import LEVEL, RESAMPLES
 from corpora.korean.analyse import tokenizer_version
+from generators.particles import with_particle
 
 __all__ = ["MAX_OUTPUTS", "Findings", "build_report", "notes_of_judge", "output_lines", "results_of"]
 
@@ -45,6 +46,7 @@ class Findings:
     judge_prompts: dict[str, str] | None = None  #: Prompts of the judge with version and hash.
     benchmarks: dict[str, Any] | None = None  #: By side, task and metric.
     seen: int | None = None  #: Rows that the training file holds too; None where that file is not known.
+    validated: int | None = None  #: The same of the training's validation file.
 
 
 def _notes_of_rows(found: Findings) -> Iterator[tuple[str, str]]:
@@ -58,8 +60,15 @@ def _notes_of_rows(found: Findings) -> Iterator[tuple[str, str]]:
         yield "not_held_out", "학습에 쓰였을 수 있는 행에서 쟀습니다. 새 질문에 대한 실력이 아닙니다."
     if found.seen:
         yield "seen_in_training", f"{found.seen:,}행은 학습 파일에도 있습니다. 외운 답일 수 있습니다."
+    if found.validated:
+        yield (
+            "seen_in_validation",
+            f"{found.validated:,}행은 학습할 때의 검증 파일에도 있습니다. 그 파일로 가장 좋은 단계를 골랐다면 점수가 "
+            "실제보다 높습니다.",
+        )
     if found.in_file > len(found.rows):
-        yield "drawn", f"{found.in_file:,}행 가운데 {len(found.rows):,}행을 시드 {params.seed}(으)로 뽑았습니다."
+        drawn = with_particle(f"시드 {params.seed}", "으로/로")
+        yield "drawn", f"{found.in_file:,}행 가운데 {len(found.rows):,}행을 {drawn} 뽑았습니다."
     if len(scored.rows) < FEW_ROWS:
         yield "few_rows", f"비교한 행이 {len(scored.rows):,}개뿐입니다. 신뢰구간이 넓고 정확하지 않습니다."
 
@@ -109,7 +118,10 @@ def _notes_of_models(params: EvaluateParams) -> Iterator[tuple[str, str]]:
     if "diversity" in params.metrics and (params.repeats < 2 or params.repeat_rows == 0):
         yield "no_repeats", "같은 질문을 되풀이하지 않아 다양성을 재지 못했습니다(repeats는 2 이상)."
     if params.temperature > 0:
-        yield "sampled", f"온도 {params.temperature:g}(으)로 뽑은 답입니다. 탐욕 생성이 아닙니다."
+        yield (
+            "sampled",
+            f"온도 {with_particle(f'{params.temperature:g}', '으로/로')} 뽑은 답입니다. 탐욕 생성이 아닙니다.",
+        )
 
 
 def results_of(found: Findings) -> dict[str, Any]:

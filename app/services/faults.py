@@ -7,13 +7,14 @@ Python ("items" of a text). Here both become the client's. Every room that valid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from corpora.errors import InvalidInputError
 
-__all__ = ["broken_json", "invalid_body", "invalid_fields"]
+__all__ = ["broken_json", "invalid_body", "invalid_fields", "known_fields"]
 
 _SHAPES = frozenset({"model_attributes_type", "model_type", "dict_type"})
 _LENGTHS = {"too_long": ("at most", "max_length"), "too_short": ("at least", "min_length")}
@@ -26,26 +27,38 @@ def broken_json(what: str, position: int | None = None, param: str | None = None
     return InvalidInputError(f"{subject} is not valid JSON ({what}{at}).", param=param, code="invalid_json")
 
 
-def invalid_body(exc: ValidationError, body: Any = None, where: Sequence[str] = ()) -> InvalidInputError:
+def invalid_body(
+    exc: ValidationError, body: Any = None, where: Sequence[str] = (), shape: Any = None
+) -> InvalidInputError:
     """The first fault of a body that was validated by hand.
 
     Args:
         exc: What pydantic raised.
         body: The parsed body, so that branches of unions can be told from fields; None when it was JSON text.
         where: Names of the fields around it.
+        shape: Type that it was validated by.
     """
     first = exc.errors()[0]
     if first["type"] == "json_invalid":
         return broken_json(str(first.get("ctx", {}).get("error", first["msg"])), param=".".join(where) or None)
-    return invalid_fields(list(exc.errors()), body, where)
+    return invalid_fields(list(exc.errors()), body, where, shape)
 
 
 def invalid_fields(
-    errors: Sequence[Mapping[str, Any]], body: Any = None, where: Sequence[str] = ()
+    errors: Sequence[Mapping[str, Any]], body: Any = None, where: Sequence[str] = (), shape: Any = None
 ) -> InvalidInputError:
-    """The first of ``errors`` with the field's own name; branches of one union are told together."""
+    """The first of ``errors`` with the field's own name; branches of one union are told together.
+
+    Args:
+        errors: As pydantic tells them.
+        body: As ``invalid_body`` takes it.
+        where: The same.
+        shape: Type of the body, so that a field that nobody knows can be told with those that are known.
+    """
     first = errors[0]
     field = _field(first, body)
+    if first["type"] == "extra_forbidden" and field:
+        return _unknown([*where, *field], known_fields(shape, field[:-1]))
     messages = list(dict.fromkeys(_message(error) for error in errors if _field(error, body) == field))
     param = ".".join([*where, *field]) or None
     prefix = f"'{param}': " if param else ""
@@ -54,6 +67,38 @@ def invalid_fields(
     if not param and first["type"] == "missing":
         return InvalidInputError("The body is missing; send a JSON object.")
     return InvalidInputError(prefix + ", or: ".join(messages), param=param)
+
+
+def _unknown(path: Sequence[str], known: Sequence[str]) -> InvalidInputError:
+    param, name = ".".join(path), path[-1]
+    message = f"'{param}': Extra inputs are not permitted."  # pydantic's words, which clients may know
+    if known:
+        # ``rank`` for ``r`` is too far for a comparison of letters.
+        near = get_close_matches(name, known, n=1) or [one for one in known if name.startswith(one)]
+        meant = f" Did you mean '{near[0]}'?" if near else ""
+        message += f"{meant} Known are {', '.join(sorted(known))}."
+    return InvalidInputError(message, param=param)
+
+
+def known_fields(shape: Any, path: Sequence[str]) -> tuple[str, ...]:
+    """Names of the fields that may stand at ``path`` in a body of type ``shape``; none where that cannot be told.
+
+    Args:
+        shape: A pydantic model, or a union, list or annotation around models; None where it is not known.
+        path: Names of fields, and positions in lists, as a client wrote them.
+    """
+    models = _models(shape)
+    for part in path:
+        if not part.isdigit():
+            inner = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+            models = [found for annotation in inner for found in _models(annotation)]
+    return tuple(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _models(shape: Any) -> list[type[BaseModel]]:
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return [shape]
+    return [found for inner in get_args(shape) for found in _models(inner)]
 
 
 def _field(error: Mapping[str, Any], body: Any) -> tuple[str, ...]:

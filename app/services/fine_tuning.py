@@ -18,6 +18,7 @@ from app.services.exporting import export_file
 from app.services.files import require_file
 from app.services.fine_tuning_body import job_body
 from app.services.fine_tuning_request import CreateFineTuningJob
+from app.services.model_jobs import KINDS as MODEL_JOBS
 from app.services.models import DEMO_MODEL, current_base, require_base, require_fetchable, resolve_base
 from app.services.training import KIND, TrainJobParams
 from app.services.training_clearing import clear_run
@@ -130,8 +131,13 @@ def create_job(services: Services, request: CreateFineTuningJob) -> dict[str, An
 def _require(session: Session, job_id: str) -> JobRow:
     row = find(session, JobRow, JobRow.id == job_id, JobRow.kind == KIND)
     if row is None:
+        about = find(session, JobRow, JobRow.id == job_id, JobRow.kind.in_(MODEL_JOBS))
+        hint = f"It is a {about.kind} of a finished model: GET /v1/model_jobs/{job_id}." if about is not None else ""
         raise NotFoundError(
-            f"There is no fine-tuning job '{job_id}'.", param="fine_tuning_job_id", code="fine_tune_not_found"
+            f"There is no fine-tuning job '{job_id}'.",
+            param="fine_tuning_job_id",
+            code="fine_tune_not_found",
+            hint=hint,
         )
     return row
 

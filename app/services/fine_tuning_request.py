@@ -107,7 +107,7 @@ class CreateFineTuningJob(_Strict):
     metadata: Annotated[Metadata, Field(max_length=16), Storable] | None = None
     recipe: Annotated[Identifier | None, Field(description="Instead of the base's own.")] = None
     lora: LoraRequest | None = None
-    max_steps: Annotated[int, Field(ge=1, le=10_000_000, description="Updates at most.")] | None = None
+    max_steps: Annotated[int, Field(ge=1, le=10_000_000, description="Updates, instead of epochs.")] | None = None
     packing: Annotated[bool | None, Field(description="Several rows in one sequence; the recipe's choice if null.")] = (
         None
     )

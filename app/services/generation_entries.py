@@ -120,7 +120,7 @@ def _check_entry(given: dict[str, Any], spec: GeneratorSpec, where: str) -> dict
         checked = EntryRequest.model_validate(shared)
         spec.params.model_validate(own)
     except ValidationError as exc:
-        raise invalid_body(exc, given, where.split(".")) from exc
+        raise invalid_body(exc, given, where.split("."), EntryRequest | spec.params) from exc
     if checked.seed_tasks not in _SEEDS and not checked.seed_tasks.startswith("file-"):
         param = f"{where}.seed_tasks"
         raise InvalidInputError(f"'{param}': seed tasks are one of {', '.join(_SEEDS)}, or a file id.", param=param)

@@ -38,6 +38,7 @@ def job_body(row: JobRow) -> dict[str, Any]:
         "id": row.id,
         "object": "model.job",
         "type": row.kind,
+        "path": f"/v1/model_jobs/{row.id}",
         "created_at": int(row.created_at),
         "status": row.status,
         "model": params["model"],

@@ -63,7 +63,8 @@ class ChatTarget:
 
 def demo_path(services: Services) -> Path:
     """Where ``malmoi-demo`` lies once the first training job has built it."""
-    return services.settings.data_dir.resolve() / "models" / DEMO_MODEL
+    # A store without a folder of its own links to the one in the user's cache, which outlives it.
+    return (services.settings.data_dir / "models" / DEMO_MODEL).resolve()
 
 
 def _folders(services: Services) -> dict[str, Path]:
@@ -144,8 +145,15 @@ def _base_model(name: str, folder: Path) -> dict[str, Any]:
 
 def _adapter_model(services: Services, row: AdapterRow) -> dict[str, Any]:
     problem = _lost(row.path, current_base(services, row.base_model, row.base_path))
-    extra = {"base_model": row.base_model, "ready": problem is None, "problem": problem}
+    licence = _licence(services, row.base_model, row.base_path, row.recipe)
+    extra = {"base_model": row.base_model, "licence": licence, "ready": problem is None, "problem": problem}
     return _model(row.id, row.created_at, row.recipe, **extra)
+
+
+def _licence(services: Services, base: str, path: str, recipe: str) -> str | None:
+    """The base's, which what was made of it is bound to; None where the recipe it was trained with is gone."""
+    known = RECIPES.get(recipe)
+    return None if known is None else licence_of(current_base(services, base, path), known).name
 
 
 def _lost(adapter: str, base: str) -> str | None:
@@ -244,7 +252,8 @@ def get_model(services: Services, model: str) -> dict[str, Any]:
             params = _job_of(services, checkpoint).params
             recipe, base = params["recipe"], params["model"]
             problem = _lost(checkpoint.path, current_base(services, base, params["base_path"]))
-            extra = {"base_model": base, "ready": problem is None, "problem": problem}
+            licence = _licence(services, base, params["base_path"], recipe)
+            extra = {"base_model": base, "licence": licence, "ready": problem is None, "problem": problem}
             return _model(model, checkpoint.created_at, recipe, **extra)
     for entry in list_models(services):
         if entry["id"] == model:
@@ -302,7 +311,7 @@ def _demo_target(services: Services) -> ChatTarget:
     if not (path / "config.json").is_file():
         raise UnavailableError(
             "malmoi-demo, the smoke-test model, is built by the first training job that needs it; start one with "
-            "POST /v1/fine_tuning/jobs and ask again when it has finished.",
+            "POST /v1/fine_tuning/jobs or `malmoi train` and ask again when it has finished.",
             param="model",
             code="model_building",
         )

@@ -111,7 +111,7 @@ def _outcome(
     tail = "\n".join(ended.tail)
     if ended.signal_name is not None:
         # Killed from outside, by the machine's memory guard as a rule: the checkpoint is still there.
-        message = f"학습 프로세스가 {ended.signal_name}(으)로 끝났습니다. 체크포인트에서 다시 시작합니다."
+        message = f"학습 프로세스가 끝났습니다({ended.signal_name}). 체크포인트에서 다시 시작합니다."
         if ended.signal_name == "SIGKILL" and not events.advanced:
             pieces = halve(services.folder("runs", context.job_id) / "out")
             message += f" 메모리가 모자랐을 수 있어 마이크로배치를 {pieces}조각으로 나누어 계산합니다."

@@ -7,6 +7,7 @@ choices. rouge-score is imported when it is first asked: it brings the whole of 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ __all__ = ["ROUGE_TYPES", "TOKENIZERS", "KoreanTokenizer", "Rouge", "rouge", "ro
 #: What an evaluation reports: unigrams, bigrams, longest common subsequence.
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 
-
+#: Marks at either end: Kiwi takes the full stop behind a Latin word for a part of it. Jamo are letters, and stay.
+_MARKS = re.compile(r"^[\W_]+|[\W_]+$")
 Tokenize = Callable[[str, tuple[str, ...]], tuple[str, ...]]
 
 
@@ -48,14 +50,18 @@ def tokenize(name: str, text: str, dictionary: tuple[str, ...] = ()) -> tuple[st
 
 
 class KoreanTokenizer:
-    """A tokenizer of ours in the shape that rouge-score takes."""
+    """A tokenizer of ours in the shape that rouge-score takes; ``words`` leaves punctuation out."""
 
-    def __init__(self, name: str = "content_morphemes") -> None:
+    def __init__(self, name: str = "content_morphemes", *, words: bool = False) -> None:
         self.name = name
+        self.words = words
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of ``text``."""
-        return list(tokenize(self.name, text))
+        found = list(tokenize(self.name, text))
+        if not self.words:
+            return found
+        return [word for token in found if (word := _MARKS.sub("", token))]
 
 
 def rouge_l(target: str, prediction: str, tokenizer: str = "content_morphemes") -> float:
@@ -79,11 +85,12 @@ def rouge(target: str, prediction: str, tokenizer: str = "morpheme") -> dict[str
     """ROUGE-1, ROUGE-2 and ROUGE-L of two texts by rouge-score itself; any normal form of Hangul.
 
     Every morpheme counts, particles and endings too: an answer is compared as a sentence, where near-duplicates
-    compare what it is about.
+    compare what it is about. Punctuation does not: nearly every reference ends in a full stop, so that an answer of
+    nothing else would be right in all it says. A text without letter or digit scores 0.
     """
     from rouge_score import rouge_scorer
 
-    scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), tokenizer=KoreanTokenizer(tokenizer))
+    scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), tokenizer=KoreanTokenizer(tokenizer, words=True))
     found = scorer.score(unicodedata.normalize("NFC", target), unicodedata.normalize("NFC", prediction))
     return {
         name: Rouge(precision=float(one.precision), recall=float(one.recall), f1=float(one.fmeasure))

@@ -25,11 +25,13 @@ from training.recipes import RECIPES
 ROWS = [(f"{n}번 로케이션은 어디에 있나요?", f"{n}번 로케이션은 {n % 4 + 1}층 통로에 있습니다.") for n in range(16)]
 
 
-def malmoi(*arguments: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def malmoi(
+    *arguments: str | Path, cwd: Path, question: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MALMOI_")}
     command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=200, check=False, cwd=cwd, env=clean | environ
+        command, input=question, capture_output=True, text=True, timeout=200, check=False, cwd=cwd, env=clean | environ
     )
 
 
@@ -158,7 +160,7 @@ def test_an_export_is_a_zip_that_peft_opens(root: Path, service: Any, tmp_path: 
     answer = service.http.get(f"/models/{model}/export")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"].endswith('.zip"')
+    assert "; filename*=UTF-8''ft-tiny-malmoi-%EC%83%81%EB%8B%B4-" in answer.headers["content-disposition"]
     assert service.http.get(f"/models/{model}/export").content == answer.content
     seen = {"If-None-Match": answer.headers["etag"]}
     assert service.http.get(f"/models/{model}/export", headers=seen).status_code == 304
@@ -211,6 +213,8 @@ def test_a_merged_model_is_a_base_of_its_own(service: Any, root: Path) -> None:
     made = service.ok("POST", f"/models/{model}/merge", json={"name": "합친-모델"})
     twice = service.http.post(f"/models/{model}/merge", json={"name": "합친-모델"})
     assert twice.json()["error"]["code"] == "model_exists"
+    missing = service.http.get(f"/fine_tuning/jobs/{made['id']}")
+    assert (missing.status_code, made["path"] in missing.json()["error"]["message"]) == (404, True)
     job = wait(service, made)
     assert job["status"] == "succeeded", job
     for kind, body in ((ModelJob, made), (ModelJob, job), (ListOf[ModelJob], service.ok("GET", "/model_jobs"))):
@@ -267,6 +271,40 @@ def test_an_upload_sends_what_an_export_holds(root: Path, start_service: Any, tm
         assert service.http.post(f"/models/{model}/upload", json=nobody).json()["error"]["param"] == "repo_id"
     gone = wait(service, service.ok("POST", f"/models/{model}/upload", json={"repo_id": "team/model"}))
     assert (gone["status"], gone["error"]["code"]) == ("failed", "hub_upload_failed")
+
+
+@pytest.mark.long
+def test_the_smoke_test_model_outlives_a_training_without_a_store(root: Path, tmp_path: Path) -> None:
+    """Train, chat and evaluate, none with a store; a base that was built before is taken as it is."""
+    cache = tmp_path / "캐시"
+    demo = cache / "malmoi" / "models" / "malmoi-demo"
+    shutil.copytree(root / "models" / "tiny", demo)
+    before = {path.name: path.read_bytes() for path in demo.iterdir()}
+    for name in ("학습.jsonl", "검증.jsonl"):
+        shutil.copy(root / name, tmp_path)
+    here: Any = {"cwd": tmp_path, "XDG_CACHE_HOME": str(cache), "HF_HUB_OFFLINE": "1"}
+    arguments = ["--model", "malmoi-demo", "--max-steps", "3", "--lora-r", "4", "-o", "어댑터"]
+    trained = malmoi("train", "학습.jsonl", *arguments, **here)
+    assert trained.returncode == 0, trained.stderr
+    # A name that no store keeps is of no use to anybody.
+    assert "ft:" not in trained.stderr + trained.stdout
+    assert trained.stdout.splitlines()[-1] == "어댑터: 어댑터"
+    assert "검증 데이터가 없어 마지막 3단계의 가중치를" in trained.stderr
+    config = json.loads((tmp_path / "어댑터" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["base_model_name_or_path"], config["r"]) == (str(demo), 4)
+    assert {path.name: path.read_bytes() for path in demo.iterdir()} == before
+    evaluated = malmoi(
+        *("evaluate", "--base", "malmoi-demo", "--model", "어댑터", "--data", "검증.jsonl", "-o", "보고서"),
+        *("--max-rows", "2", "--max-tokens", "4", "--metrics", "rouge"),
+        **here,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "%p" in evaluated.stdout
+    for model in ("어댑터", "malmoi-demo"):
+        arguments = ["chat", model, "--max-tokens", "4", "--lines"]
+        said = malmoi(*arguments, **here, question="도크는 어디인가요?\n\n입고란?\n")
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.count("\n\n") >= 2
 
 
 @pytest.mark.long

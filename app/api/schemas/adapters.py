@@ -28,6 +28,7 @@ class ModelJob(Answer):
     id: str
     object: Literal["model.job"]
     type: Literal["merge", "upload"]
+    path: str = Field(description="Where this job is asked for; its events are below it.")
     created_at: Seconds
     status: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "incomplete"]
     model: str = Field(description="The fine-tuned model or checkpoint.")
@@ -36,7 +37,7 @@ class ModelJob(Answer):
     private: bool | None
     parity: MergeParity | None = Field(description="Of a merge that has succeeded.")
     bytes: int | None = Field(description="Size of the merged model's files.")
-    url: str | None = Field(description="Of the upload's commit.")
+    url: str | None = Field(description="Of the upload's commit; null for a merge.")
     error: JobError | None
     started_at: Seconds | None
     finished_at: Seconds | None

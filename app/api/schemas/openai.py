@@ -167,7 +167,7 @@ class FineTuningJob(Answer):
     )
     losses: Losses | None
     steps: int | None = Field(description="Updates that made the adapter, once it has ended.")
-    best_step: int | None = Field(description="Step of the weights that were kept.")
+    best_step: int | None = Field(description="Step of the lowest validation loss; events tell which is published.")
     stopped_early: bool | None
 
 

@@ -260,6 +260,18 @@ def test_rows_that_the_model_was_trained_on_are_counted(service: Services) -> No
     results = evaluated(service, metrics=["empty"])["results"]
     assert results["rows"]["seen_in_training"] == 1
     assert "seen_in_training" in {note["code"] for note in results["notes"]}
+    assert "seen_in_validation" not in {note["code"] for note in results["notes"]}
+
+
+def test_rows_that_the_training_was_validated_on_are_told(service: Services) -> None:
+    seen = b"".join(line(number).encode() + b"\n" for number in (1, 2))
+    trained = service.jobs.submit(
+        "train", {"training_sha256": None, "validation_sha256": service.blobs.put([seen], None)[0]}
+    )
+    with service.store.write() as session:
+        change(session, AdapterRow, AdapterRow.id == TUNED, job_id=trained.id)
+    notes = {note["code"]: note["message"] for note in evaluated(service, metrics=["empty"])["results"]["notes"]}
+    assert notes["seen_in_validation"].startswith("2행은 학습할 때의 검증 파일에도")
 
 
 def test_the_report_keeps_answers_side_by_side_and_escapes_them(service: Services) -> None:

@@ -163,9 +163,11 @@ def test_a_wrong_file_does_not_wait_for_the_gpu(service: Services, file_id: str)
     failed = ask(service, short)
     assert failed["status"] == "failed"
     assert failed["finished_at"] == failed["created_at"]
+    said = failed["error"]["message"]
+    assert said.startswith("Training file has 9 example(s), but must have at least 10 examples (add 1 or more")
     assert failed["error"] == {
         "code": "invalid_n_examples",
-        "message": "Training file has 9 example(s), but must have at least 10 examples",
+        "message": said,
         "param": "training_file",
         "retryable": False,
     }

@@ -41,6 +41,8 @@ def base(services: Services, tmp_path: Path) -> Path:
 
 def test_a_model_without_its_base_is_not_ready_and_is_refused_at_once(services: Services, base: Path) -> None:
     assert get_model(services, TUNED)["ready"]
+    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    assert get_model(services, TUNED)["licence"] == "apache-2.0"
     assert chat_target(services, TUNED).base_path == str(base)
     shutil.rmtree(base)
     told = get_model(services, TUNED)

@@ -220,5 +220,7 @@ def test_a_base_by_its_name_on_the_hub(
     assert found["estimate"]["memory_bytes"] > 0
     assert found["duration"] is not None
     assert not any("config.json" in warning for warning in found["warnings"])
+    # This base's tokenizer has a template of its own.
+    assert not found["fallback_template"]
     assert fitted == [4]
     assert heard.result()["base_path"] == "org/tiny"

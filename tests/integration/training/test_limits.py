@@ -192,6 +192,9 @@ def test_patience_ends_the_run_and_the_best_weights_are_the_result(
     assert result["stopped_early"]
     assert result["restored_best"]
     assert result["best_step"] < result["steps"] < 60
+    told = next(data["published"] for type_, _, data in heard.lines if type_ == "message" and "published" in data)
+    assert (told["step"], told["last_step"], told["why"]) == (result["best_step"], result["steps"], "best")
+    assert heard.said("검증 손실이 2번 이어서 더 낮아지지 않아, 계획한 60단계 가운데")
     valid = {e["step"]: e["metrics"]["valid_loss"] for e in result["checkpoints"]}
     assert min(valid, key=lambda step: valid[step]) == result["best_step"]
     assert list(valid) == [result["best_step"], result["steps"]]

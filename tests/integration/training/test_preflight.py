@@ -156,6 +156,26 @@ def test_a_run_of_few_updates_is_told(base: Path) -> None:
     assert preflight(subject(base, side(ROWS)), budget(total_steps=10)).warnings == ()
 
 
+def test_max_steps_that_repeat_the_data_beyond_measure_are_told(base: Path) -> None:
+    assert preflight(subject(base, side(ROWS)), budget(max_steps_epochs=50)).warnings == ()
+    (warning,) = preflight(subject(base, side(ROWS)), budget(total_steps=2000, max_steps_epochs=51)).warnings
+    assert warning.startswith("max_steps 2,000단계는 학습 데이터를 51번 되풀이합니다(n_epochs의 한도는 50).")
+
+
+def test_a_template_that_nobody_brought_is_told(base: Path) -> None:
+    """The tokenizer's own, saved beside it, is no reason for a warning, even where it is the same one."""
+    recipe = dataclasses.replace(RECIPES["auto"], max_length=120, licence="?")
+    ours = chat_template(recipe, byte_level())
+    rows, report = encode_rows(ROWS, byte_level(), ours, 120)
+    told = subject(base, Side(rows=rows, report=report), recipe=recipe, template=ours)
+    found = preflight(told, budget())
+    assert found.fallback_template
+    assert "'### 질문:'과 '### 답변:'" in found.warnings[0]
+    (base / "chat_template.jinja").write_text(ours, encoding="utf-8")
+    found = preflight(told, budget())
+    assert (found.fallback_template, found.warnings) == (False, ())
+
+
 def test_where_a_licence_is_read(tmp_path: Path) -> None:
     recipe = RECIPES["gemma-2b"]
     assert licence_of("google/gemma-2b", recipe).source == "recipe"

@@ -42,7 +42,10 @@ def check_outcome(base: Path, result: dict[str, Any]) -> None:
     adapter = Path(result["adapter_dir"])
     assert not list(adapter.glob("*.bin"))
     assert not list(adapter.glob("*.pt"))
-    assert "tiny" in (adapter / "README.md").read_text(encoding="utf-8")
+    card = (adapter / "README.md").read_text(encoding="utf-8")
+    assert "tiny" in card
+    # Twelve updates of four rows are three passes over sixteen.
+    assert "| epochs | 3 | max\\_steps가 에포크 대신 정함(레시피: 16) |" in card
     model = load_base(str(base))
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.api.downloads import DownloadResponse, entity_tags
+from app.api.downloads import DownloadResponse, attachment, entity_tags
 from app.services.exporting import Blocks
 
 Message = MutableMapping[str, Any]
@@ -93,3 +93,10 @@ def test_a_fault_on_the_way() -> None:
 )
 def test_entity_tags(header: str | None, tags: set[str]) -> None:
     assert entity_tags(header) == tags
+
+
+def test_a_name_in_hangul_is_told_whole() -> None:
+    assert attachment("ft-tiny-1a2b.zip") == 'attachment; filename="ft-tiny-1a2b.zip"'
+    told = attachment("ft-tiny-상담-1a2b.zip")
+    assert told == "attachment; filename=\"ft-tiny-1a2b.zip\"; filename*=UTF-8''ft-tiny-%EC%83%81%EB%8B%B4-1a2b.zip"
+    assert told.isascii()

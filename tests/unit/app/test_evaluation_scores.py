@@ -68,6 +68,15 @@ def test_rows_are_scored_or_failed_and_figures_are_right() -> None:
     assert set(found) == set(FIGURES) - {"distinct_1", "distinct_2", "self_similarity", "judge_score"}
 
 
+@pytest.mark.parametrize("nothing", [".", "…", "!?"])
+def test_an_answer_of_nothing_but_marks_scores_nothing(nothing: str) -> None:
+    rows = [row(1, "뭐라고 답합니까?", "."), row(2, "어디에 두나요?", "3번 도크에 둡니다…")]
+    said = [answer(one.row, side, nothing) for one in rows for side in SIDES]
+    found = figures_of(score_answers(rows, said, ["rouge", "korquad", "empty"], "reference").tallies, 7)
+    assert {entry["name"]: entry["tuned"]["value"] for entry in found}.pop("empty") == 1.0
+    assert {entry["tuned"]["value"] for entry in found if entry["name"] != "empty"} == {0.0}
+
+
 def test_an_answer_that_never_came_is_a_failure() -> None:
     scored = score_answers(ROWS, ANSWERS[:4], ["empty"], "reference")
     assert scored.counts()["failures"] == {"not_answered": 1}

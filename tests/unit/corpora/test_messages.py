@@ -90,6 +90,26 @@ def test_a_fault_has_the_cookbooks_name(row: Any, fault: str) -> None:
     assert caught.value.message.endswith(f"[{fault}]")
 
 
+@pytest.mark.parametrize(
+    ("data", "fault", "hint"),
+    [
+        ("질문,답변\n3번 도크는?,3층\n".encode("cp949"), "not_utf8", "reads CP949"),
+        ("질문,답변\n3번 도크는?,3층\n".encode(), "invalid_json", "looks like a table"),
+        ('"질문"\t"답변"\n'.encode(), "invalid_json", "looks like a table"),
+        (b'[\n{"messages": []}]', "invalid_json", "Write one object a line"),
+        (b'[{"messages": []}]', "data_type", "Write one object a line"),
+        (b'{"messages":\n[]}', "invalid_json", "on that line alone"),
+        (b'{"input": {"messages": []}, "preferred_output": []}', "missing_messages_list", '"dpo"'),
+        (b'{"prompt": "a", "completion": "b"}', "missing_messages_list", "'malmoi import'"),
+    ],
+)
+def test_a_file_of_another_kind_says_what_to_do(data: bytes, fault: str, hint: str) -> None:
+    with pytest.raises(TrainingLineError) as caught:
+        validate_training_file(data.splitlines(keepends=True))
+    assert (caught.value.line, caught.value.fault) == (1, fault)
+    assert hint in caught.value.hint
+
+
 def raw(content: str, rest: str = "") -> bytes:
     """A line whose user content stands there as JSON spells it."""
     return (
@@ -178,6 +198,7 @@ def test_fewer_than_ten_examples_in_openais_words() -> None:
         validate_training_file(lines(count=9, at=1)[:9])
     assert caught.value.code == "invalid_n_examples"
     assert caught.value.message == "Training file has 9 example(s), but must have at least 10 examples"
+    assert "add 1 or more" in caught.value.hint
 
 
 def test_what_is_allowed() -> None:

@@ -66,8 +66,9 @@ def test_a_wrong_line_is_named(change: dict[str, Any], said: str, fault: str) ->
 def test_missing_outputs_and_files_of_the_other_kind() -> None:
     with pytest.raises(TrainingLineError, match="has neither of 'preferred_output'"):
         parse_preference_line(json.dumps({"input": ASKED}), 1)
-    with pytest.raises(TrainingLineError, match='an object "input"'):
+    with pytest.raises(TrainingLineError, match='an object "input"') as caught:
         parse_preference_line(json.dumps({"messages": [*ASKED["messages"], *BETTER]}), 1)
+    assert 'the method "supervised"' in caught.value.hint
 
 
 def test_ten_examples() -> None:

@@ -28,10 +28,17 @@ def test_order_counts_for_the_longest_common_subsequence_only() -> None:
 
 
 def test_particles_and_endings_are_units() -> None:
-    # 입고/를/등록/하/ᆸ니다/. against 입고/를/등록/하/ᆫ다/.: five of six morphemes.
+    # 입고/를/등록/하/ᆸ니다 against 입고/를/등록/하/ᆫ다: four of five morphemes; the full stops do not count.
     found = rouge("입고를 등록합니다.", "입고를 등록한다.")
-    assert found["rouge1"].f1 == pytest.approx(5 / 6)
-    assert found["rouge2"].f1 == pytest.approx(3 / 5)
+    assert found["rouge1"].f1 == pytest.approx(4 / 5)
+    assert found["rouge2"].f1 == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize("nothing", [".", "…", "?!", "- - -", "。", "()"])
+def test_an_answer_without_letter_or_digit_scores_nothing(nothing: str) -> None:
+    for target in ("입고는 3번 도크에서 합니다. (단, 냉장은 제외)…", nothing):
+        assert all((one.precision, one.recall, one.f1) == (0, 0, 0) for one in rouge(target, nothing).values())
+    assert rouge("3번", "3번!")["rouge1"].f1 == rouge("WMS", "WMS.")["rouge1"].f1 == 1.0
 
 
 def test_decomposed_syllables_and_nothing() -> None:

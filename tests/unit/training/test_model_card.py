@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard
 
-from training.model_card import checkpoint_card, merged_card, with_evaluation
+from training.config import TrainConfig
+from training.model_card import CardFacts, checkpoint_card, merged_card, with_evaluation, write_card
+from training.plan import plan_run
+from training.recipe_values import RECIPES
 
 CARD = (
     '---\nbase_model: "tiny"\nlibrary_name: peft\nlanguage:\n- ko\nmalmoi:\n  recipe: demo\n---\n\n# 상담\n\n'
@@ -58,6 +64,32 @@ def test_a_merged_model_has_a_card_of_its_own() -> None:
     assert front_matter(form).base_model == "기반"
     assert "Model ID" not in form
     assert form == merged_card(None, base="기반", adapter="ft", parity=PARITY)
+
+
+def card_of(folder: Path, *, fallback: bool, **asked: Any) -> str:
+    """The card of a run on 24 rows by the recipe ``auto``."""
+    config = TrainConfig.model_validate(
+        {"base": "b", "base_label": "아기", "training_file": "학습.jsonl", "output_dir": "out", "recipe": "auto"}
+        | asked
+    )
+    recipe = dataclasses.replace(RECIPES["auto"], micro_batch=8, accumulation=1)
+    sizes = {"r": 16, "lora_alpha": 16, "lora_dropout": 0.0}
+    (folder / "adapter_config.json").write_text(json.dumps(sizes), encoding="utf-8")
+    found = {"licence": "apache-2.0", "licence_source": "README.md", "train": {"rows": 24}, "valid": None}
+    result = {"steps": 20, "trained_tokens": 100, "preflight": found | {"fallback_template": fallback}}
+    facts = CardFacts(config=config, recipe=recipe, plan=plan_run(config, recipe, 24), rows={}, result=result)
+    return write_card(folder, facts).read_text(encoding="utf-8")
+
+
+def test_max_steps_and_our_template_are_told(tmp_path: Path) -> None:
+    """A run by max_steps does not claim the recipe's epochs, also where it makes as many."""
+    plain = card_of(tmp_path, fallback=False)
+    assert "### 질문:" not in plain
+    assert "max\\_steps가" not in plain
+    card = card_of(tmp_path, fallback=True, max_steps=20)
+    assert "| epochs | 7 | max\\_steps가 에포크 대신 정함(레시피: 3) |" in card
+    assert "질문과 답변을 `### 질문:`과 `### 답변:`으로 적는 말모이의 기본 템플릿으로 학습했습니다." in card
+    assert "| epochs | 3 | max\\_steps가" in card_of(tmp_path, fallback=False, max_steps=9)
 
 
 def test_a_checkpoint_has_a_card() -> None:

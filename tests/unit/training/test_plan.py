@@ -92,7 +92,15 @@ def test_auto_epochs_are_openais(rows: int, epochs: int) -> None:
 
 def test_a_short_budget_says_what_it_sees() -> None:
     plan = plan_run(config(max_steps=10), EEVE, 1600)
-    assert (plan.total_steps, plan.share_seen) == (10, 0.1)
+    assert (plan.total_steps, plan.share_seen, plan.epochs) == (10, 0.1, 1)
+
+
+def test_max_steps_stands_instead_of_epochs() -> None:
+    """The plan says the passes that they make, whatever recipe or request say of epochs."""
+    recipe = dataclasses.replace(RECIPES["auto"], micro_batch=4, accumulation=1)
+    plan = plan_run(config(recipe="auto", max_steps=20, n_epochs=3), recipe, 8)
+    assert (plan.total_steps, plan.epochs, plan.share_seen) == (20, 10, 1.0)
+    assert plan_run(config(recipe="auto", max_steps=21), recipe, 8).epochs == 11
 
 
 def test_preference_runs_are_slower_and_take_pairs_for_two_rows() -> None:
