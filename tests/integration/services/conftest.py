@@ -11,6 +11,7 @@ import pytest
 
 from app.jobs.kinds import JobContext, JobOutcome
 from app.services.context import Services, worker_config
+from app.services.indexing import IndexParams, run_index
 from app.services.kinds import KINDS
 from app.settings import Settings
 from app.store.blobs import BlobStore
@@ -38,6 +39,20 @@ def context_of(services: Services, job_id: str, attempt: int) -> JobContext:
         report=lambda progress: jobs.progress(job_id, attempt, progress),
         advance=lambda: jobs.advanced(job_id, attempt),
     )
+
+
+class KilledError(BaseException):
+    """The worker is gone: nothing that handles errors sees it."""
+
+
+def die(services: Services) -> None:
+    """An index job's attempt that ends in a kill, as the supervisor sees it."""
+    row = services.jobs.claim("test", ["index"])
+    assert row is not None
+    context = context_of(services, row.id, row.attempt)
+    with pytest.raises(KilledError):
+        run_index(services, context, IndexParams.model_validate(row.params))
+    services.jobs.release(row.id, row.attempt, crashed=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from app.services.fetching import Fetched
 from app.settings import Settings
 from app.store.queries import count, find, listed
 from app.store.tables import ChunkRow, DatasetRow, DocumentRow, SampleDocumentRow, SampleRow
-from tests.integration.services.conftest import RunNext, context_of
+from tests.integration.services.conftest import KilledError, RunNext, context_of, die
 from tests.integration.services.test_documents import with_addresses
 from tests.integration.services.test_revisions import hits, manual, rows, sample
 
@@ -181,19 +181,6 @@ def test_a_newer_zip_or_member_that_cannot_be_read_leaves_the_earlier_one(
     assert (newer["revision"], named(newer["changes"]["members_changed"])) == (2, ["지침.zip/빈.md"])
 
 
-class _KilledError(BaseException):
-    """The worker is gone: nothing that handles errors sees it."""
-
-
-def die(services: Services) -> None:
-    row = services.jobs.claim("test", ["index"])
-    assert row is not None
-    context = context_of(services, row.id, row.attempt)
-    with pytest.raises(_KilledError):
-        indexing.run_index(services, context, indexing.IndexParams.model_validate(row.params))
-    services.jobs.release(row.id, row.attempt, crashed=True)
-
-
 NEWER = {"재고.md": STOCK, "나.md": RETURNS + "\n\n검수한 뒤에 받습니다.", "가.md": DOCK + "\n\n번호를 봅니다."}
 
 
@@ -210,7 +197,7 @@ def test_an_attempt_that_is_killed_in_a_newer_zip_goes_on(
     def dying(*args: Any) -> Any:
         calls.append(1)
         if len(calls) == (2 if step == "_renew" else 1):
-            raise _KilledError
+            raise KilledError
         return real(*args)
 
     with monkeypatch.context() as patch:
@@ -238,7 +225,7 @@ def test_a_zip_that_was_begun_gives_way_to_the_next_and_to_the_first(
     uploads.upload_documents(services, corpus_id, [("지침.zip", None, zipped(NEWER))])
 
     def dying(*_: object) -> None:
-        raise _KilledError
+        raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(archive_revisions, "_end", dying)
@@ -263,7 +250,7 @@ def test_a_newer_zip_that_kills_its_worker_says_how_far_it_came(
     uploads.upload_documents(services, corpus_id, [("지침.zip", None, zipped(NEWER))])
 
     def dying(*_: object) -> None:
-        raise _KilledError
+        raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(archive_revisions, "_end", dying)

@@ -23,7 +23,7 @@ from app.store.queries import change, count, listed
 from app.store.tables import ChunkRow, DocumentRow, JobRow
 from corpora.errors import ConflictError, InvalidInputError, MissingExtraError, UnavailableError
 from corpora.readers import Mark, ReadDocument
-from tests.integration.services.conftest import RunNext, context_of
+from tests.integration.services.conftest import KilledError, RunNext, context_of, die
 
 DOCK = "# 도크\n\n도크란 차량이 짐을 내리는 자리를 말합니다."
 RETURNS = "# 반품\n\n반품이란 출고된 상품이 창고로 돌아오는 일을 말합니다."
@@ -266,20 +266,6 @@ def two(services: Services) -> tuple[str, list[str]]:
     return corpus_id, uploads.upload_documents(services, corpus_id, files)
 
 
-class _KilledError(BaseException):
-    """The worker is gone: nothing that handles errors sees it."""
-
-
-def die(services: Services) -> None:
-    """An attempt that ends in a kill, as the supervisor sees it."""
-    row = services.jobs.claim("test", ["index"])
-    assert row is not None
-    context = context_of(services, row.id, row.attempt)
-    with pytest.raises(_KilledError):
-        indexing.run_index(services, context, indexing.IndexParams.model_validate(row.params))
-    services.jobs.release(row.id, row.attempt, crashed=True)
-
-
 def test_an_attempt_goes_on_behind_the_last_document_that_was_read(
     services: Services, run_next: RunNext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +276,7 @@ def test_an_attempt_goes_on_behind_the_last_document_that_was_read(
     def parse(data: bytes, name: str, media_type: str | None) -> ReadDocument:
         read.append(name)
         if name == "반품.md" and len(read) == 2:
-            raise _KilledError
+            raise KilledError
         return real(data, name, media_type)
 
     monkeypatch.setattr(ingest, "parse_document", parse)
@@ -309,7 +295,7 @@ def test_a_document_that_kills_its_worker_fails_and_the_others_are_processed(
 
     def parse(data: bytes, name: str, media_type: str | None) -> ReadDocument:
         if name == "도크.md":
-            raise _KilledError
+            raise KilledError
         return real(data, name, media_type)
 
     monkeypatch.setattr(ingest, "parse_document", parse)
@@ -325,7 +311,7 @@ def test_a_job_that_is_given_up_leaves_no_document_waiting(services: Services, m
     corpus_id, ids = two(services)
 
     def build(*_: object) -> int:
-        raise _KilledError
+        raise KilledError
 
     monkeypatch.setattr(indexing, "build", build)
     for _ in range(MAX_CRASHES):
